@@ -1,0 +1,61 @@
+"""Parameter initialization for JAX: laws, streams, setup."""
+
+from . import laws as laws
+from . import nn as nn
+from ._clone import clone_initializer as clone_initializer
+from ._initializer import Initializer as Initializer
+from ._law import Law as Law
+from ._registry import deserialize as deserialize
+from ._registry import get as get
+from ._registry import register as register
+from ._registry import serialize as serialize
+from ._streams import fold_in_path as fold_in_path
+from ._streams import fold_in_paths as fold_in_paths
+from .laws import STFT as STFT
+from .laws import Constant as Constant
+from .laws import DeltaOrthogonal as DeltaOrthogonal
+from .laws import GlorotNormal as GlorotNormal
+from .laws import GlorotUniform as GlorotUniform
+from .laws import HeNormal as HeNormal
+from .laws import HeUniform as HeUniform
+from .laws import Identity as Identity
+from .laws import LecunNormal as LecunNormal
+from .laws import LecunUniform as LecunUniform
+from .laws import Ones as Ones
+from .laws import Orthogonal as Orthogonal
+from .laws import RandomNormal as RandomNormal
+from .laws import RandomUniform as RandomUniform
+from .laws import TruncatedNormal as TruncatedNormal
+from .laws import VarianceScaling as VarianceScaling
+from .laws import Zeros as Zeros
+
+__all__ = [
+    "STFT",
+    "Constant",
+    "DeltaOrthogonal",
+    "GlorotNormal",
+    "GlorotUniform",
+    "HeNormal",
+    "HeUniform",
+    "Identity",
+    "Initializer",
+    "Law",
+    "LecunNormal",
+    "LecunUniform",
+    "Ones",
+    "Orthogonal",
+    "RandomNormal",
+    "RandomUniform",
+    "TruncatedNormal",
+    "VarianceScaling",
+    "Zeros",
+    "clone_initializer",
+    "deserialize",
+    "fold_in_path",
+    "fold_in_paths",
+    "get",
+    "laws",
+    "nn",
+    "register",
+    "serialize",
+]

@@ -1,0 +1,88 @@
+"""Configs as plain data: what `get_config` writes and `from_config` reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import jax
+import numpy as np
+
+from ._errors import Refused
+from ._values import ArrayValue
+
+# Keras 3.16's names for fan axes; it leaves unlisted axes out of both fans
+_KERAS_AXES = {"input_axes": "in_axis", "output_axes": "out_axis"}
+
+
+def to_plain(value: Any) -> Any:
+    """Return a field's value as JSON-able data."""
+    if isinstance(value, jax.Array):
+        raise Refused("holds a traced value, which is not plain data.", TypeError)
+    if isinstance(value, ArrayValue):
+        value = value.array
+        if np.iscomplexobj(value):
+            return _complex_dict(value.real.tolist(), value.imag.tolist())
+        return value.tolist()
+    if isinstance(value, complex):
+        return _complex_dict(value.real, value.imag)
+    if isinstance(value, tuple):
+        return [to_plain(item) for item in cast("tuple[Any, ...]", value)]
+    return value
+
+
+def array_node(value: ArrayValue) -> dict[str, Any]:
+    """Return an array as Keras 3 writes it; a complex one as `to_plain` does."""
+    array = value.array
+    if np.iscomplexobj(array):
+        return cast("dict[str, Any]", to_plain(value))
+    config = {"value": array.tolist(), "dtype": array.dtype.name}
+    return {"class_name": "__numpy__", "config": config}
+
+
+def _complex_dict(real: Any, imag: Any) -> dict[str, Any]:
+    return {"class_name": "__complex__", "config": {"real": real, "imag": imag}}
+
+
+def from_plain(value: Any) -> Any:
+    """Return a field's value from JSON-able data, Keras's wrappers included."""
+    if not isinstance(value, Mapping):
+        return value
+    node = cast("Mapping[str, Any]", value)
+    reader = _READERS.get(str(node.get("class_name")))
+    inner = node.get("config")
+    if reader is None or not isinstance(inner, Mapping):
+        raise Refused(
+            f"cannot read the nested object {dict(node)!r}; "
+            f"known are {', '.join(sorted(_READERS))}."
+        )
+    try:
+        return reader(cast("Mapping[str, Any]", inner))
+    except (KeyError, TypeError, ValueError) as error:
+        raise Refused(
+            f"cannot read the nested object {dict(node)!r}: {error!r}."
+        ) from None
+
+
+def _read_array(inner: Mapping[str, Any]) -> Any:
+    return np.asarray(inner["value"], dtype=jax.numpy.dtype(inner["dtype"]))
+
+
+_READERS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
+    "__numpy__": _read_array,
+    "__tensor__": _read_array,
+    "__complex__": lambda c: np.asarray(c["real"]) + 1j * np.asarray(c["imag"]),
+    "SeedGenerator": lambda c: c["seed"],
+}
+
+
+def read_fields(config: Mapping[str, Any], fields: set[str]) -> dict[str, Any]:
+    """Return constructor arguments from a config in Keras's spelling or ours."""
+    given = {name: from_plain(value) for name, value in config.items()}
+    if "in_axis" in fields and not given.keys().isdisjoint(_KERAS_AXES):
+        keras_axes = {ours: given.pop(name, None) for name, ours in _KERAS_AXES.items()}
+        if any(axes is not None for axes in keras_axes.values()):
+            given |= keras_axes | {"batch_axis": "rest"}
+    if str(given.get("distribution", "")).lower() == "normal":
+        given["distribution"] = "truncated_normal"  # in a Keras file
+    return given

@@ -1,0 +1,295 @@
+"""Names and saved forms: get, serialize, deserialize, register."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeVar, cast, overload
+
+import jax
+import numpy as np
+
+from . import laws
+from ._clone import CallableClone
+from ._config import array_node
+from ._errors import Refused
+from ._initializer import Initializer
+from ._streams import digest_words, path_of
+from ._values import ArrayValue
+
+T = TypeVar("T", bound=type[Initializer])
+
+_KERAS_2 = (
+    laws.Constant, laws.GlorotNormal, laws.GlorotUniform, laws.HeNormal, laws.HeUniform,
+    laws.Identity, laws.LecunNormal, laws.LecunUniform, laws.Ones, laws.Orthogonal,
+    laws.RandomNormal, laws.RandomUniform, laws.TruncatedNormal, laws.VarianceScaling,
+    laws.Zeros,
+)  # fmt: skip
+_KERAS = (*_KERAS_2, laws.STFT)
+_KERAS_MODULES = ("keras", "tf_keras", "tensorflow", "initjax")
+
+
+def _snake(name: str) -> str:
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def _built_in_names() -> dict[str, type[Initializer]]:
+    classes = (Initializer, *_KERAS, laws.DeltaOrthogonal)
+    names = {spell(c.__name__): c for c in classes for spell in (str, _snake)}
+    names |= {f"{c.__name__}V2": c for c in _KERAS_2}
+    names |= {f"{_snake(c.__name__)}V2": c for c in laws.scaling.NAMED_CASES}
+    names |= {
+        "normal": laws.RandomNormal,  # Keras's meaning; JAX's has another stddev
+        "uniform": laws.RandomUniform,
+        "one": laws.Ones,
+        "zero": laws.Zeros,
+        "IdentityInitializer": laws.Identity,  # early Keras 3 files
+        "OrthogonalInitializer": laws.Orthogonal,
+        "STFTInitializer": laws.STFT,
+        "xavier_normal": laws.GlorotNormal,  # jax.nn.initializers
+        "xavier_uniform": laws.GlorotUniform,
+        "kaiming_normal": laws.HeNormal,
+        "kaiming_uniform": laws.HeUniform,
+    }
+    return names
+
+
+_BUILT_IN = _built_in_names()
+_REGISTERED: dict[str, type[Initializer]] = {}
+
+
+def get(identifier: Any) -> Any:
+    """Return the initializer that an identifier means.
+
+    Args:
+        identifier: None (gives None); a name, such as "he_normal" or "HeNormal"; a dict
+            that `serialize` or Keras wrote; a class (gives an instance with defaults);
+            an array (gives a `Constant` of it); an initializer or any other callable
+            (comes back, the same object).
+
+    Raises:
+        ValueError: An unknown name, with the nearest known ones; a bad config.
+        TypeError: Any other kind of identifier.
+
+    References:
+        Keras, `keras.initializers.get`.
+    """
+    if identifier is None:
+        return None
+    if isinstance(identifier, (str, Mapping)):
+        return deserialize(cast("Any", identifier))
+    if isinstance(identifier, (np.ndarray, np.generic, jax.Array)):
+        return laws.Constant(identifier)
+    if isinstance(identifier, type):
+        return identifier()
+    if callable(identifier):
+        return identifier
+    raise TypeError(
+        f"get({identifier!r}): an identifier is None, a name, a config, a class, an array "
+        f"or a callable, got {type(identifier).__name__}; give a name, such as 'he_normal'."
+    )
+
+
+def serialize(
+    initializer: Initializer, form: Literal["keras2", "keras3"] = "keras2"
+) -> dict[str, Any]:
+    """Return an initializer as JSON-able data that Keras reads too.
+
+    Keras's laws are written so that real Keras loads the same law: a path in `seed`
+    becomes a 32-bit seed of its digest, and what Keras has no place for but does not
+    need (the path, a default dtype) goes beside the config under "initjax", where only
+    initjax looks. Arguments that change the law and that Keras does not know stay in
+    the config, so that Keras refuses them instead of drawing another law.
+
+    Args:
+        initializer: A law, or an instance of a registered class.
+        form: "keras2": {"class_name", "config"}, which Keras 2 and 3 read. "keras3": with
+            "module" and "registered_name"; arrays as Keras 3 writes them.
+
+    Raises:
+        TypeError: Not a law (a function has no config), or a class not registered.
+        ValueError: Another form.
+    """
+    where = f"serialize({initializer!r})"
+    if form not in ("keras2", "keras3"):
+        raise ValueError(f"{where}: form must be 'keras2' or 'keras3', got {form!r}.")
+    if not isinstance(initializer, Initializer):  # pyright: ignore[reportUnnecessaryIsInstance]  # users pass functions
+        hint = "register a subclass of initjax.Initializer and pass an instance."
+        if isinstance(initializer, CallableClone):
+            hint = "a clone of a function has no config; " + hint
+        raise TypeError(
+            f"{where}: needs a law, got {type(initializer).__name__}; {hint}"
+        )
+    name, is_keras = _name_of(type(initializer), where)
+    config, extra = initializer.get_config(), {}
+    if is_keras:
+        config, extra = _for_keras(initializer, config, form)
+    node: dict[str, Any] = {"class_name": name, "config": config}
+    if form == "keras3":
+        module = "keras.initializers" if is_keras else "initjax"
+        registered = name if name in _REGISTERED else None
+        node = {"module": module, **node, "registered_name": registered}
+    return node | ({"initjax": extra} if extra else {})
+
+
+def _name_of(cls: type[Initializer], where: str) -> tuple[str, bool]:
+    if _BUILT_IN.get(cls.__name__) is cls:
+        return cls.__name__, cls in _KERAS
+    for name, known in _REGISTERED.items():
+        if known is cls:
+            return name, False
+    raise TypeError(
+        f"{where}: the class {cls.__name__} is not registered; decorate it with "
+        "@initjax.register."
+    )
+
+
+def _for_keras(
+    initializer: Initializer, config: dict[str, Any], form: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a config for Keras and what only initjax reads."""
+    extra = {"dtype": config.pop("dtype")} if "dtype" in config else {}
+    seed = config.get("seed")
+    if seed is not None and not (isinstance(seed, int) and 0 <= seed < 2**31):
+        extra["seed"] = seed
+        path = path_of(initializer.seed)  # type: ignore[attr-defined]
+        config["seed"] = int(digest_words(path)[1] >> 1)  # fits signed 32 bits
+    if form == "keras3":
+        if isinstance(value := getattr(initializer, "value", None), ArrayValue):
+            config["value"] = array_node(value)
+        if config.get("batch_axis") == "rest":
+            del config["batch_axis"]
+            config["input_axes"] = config.pop("in_axis")
+            config["output_axes"] = config.pop("out_axis")
+    return config, extra
+
+
+def deserialize(
+    config: str | Mapping[str, Any] | None,
+    custom_objects: Mapping[str, Any] | None = None,
+) -> Any:
+    """Return the initializer that `serialize`, Keras 2 or Keras 3 wrote.
+
+    Nothing is imported and no code is evaluated, whatever the config names: classes
+    come from initjax, from `register`, or from `custom_objects`.
+
+    Args:
+        config: A dict with "class_name" and "config", or a bare name; None gives None.
+        custom_objects: Classes or functions by name, looked up first.
+
+    Raises:
+        ValueError: An unknown name, with the nearest known ones; a foreign module; a bad
+            field, as the constructor says.
+        TypeError: A config of a wrong kind.
+
+    References:
+        Keras, `keras.initializers.deserialize`.
+    """
+    if config is None:
+        return None
+    try:
+        return _deserialize(config, custom_objects or {})
+    except Refused as refused:
+        raise refused.at(f"deserialize({config!r})") from None
+
+
+def _deserialize(config: Any, custom_objects: Mapping[str, Any]) -> Any:
+    if isinstance(config, str):
+        config = {"class_name": config, "config": {}}
+    if not isinstance(config, Mapping):
+        kind = type(config).__name__
+        raise Refused(
+            f"needs a dict or a name, got {kind}; see `serialize`.", TypeError
+        )
+    node = cast("Mapping[str, Any]", config)
+    name, fields = node.get("class_name"), node.get("config", {})
+    if not isinstance(name, str):
+        raise Refused(
+            f"needs a class_name that is a str, got {name!r}; "
+            "give {'class_name': ..., 'config': {...}}.",
+            TypeError,
+        )
+    if name == "function" and isinstance(fields, str):
+        name, fields = fields, {}
+    if fields is None:
+        fields = {}
+    if not isinstance(fields, Mapping):
+        kind = type(fields).__name__
+        raise Refused(
+            f"needs a config that is a dict, got {kind}; give a dict.", TypeError
+        )
+    found = _find(name, node, custom_objects)
+    if not isinstance(found, type):
+        return found
+    extra = node.get("initjax", {})
+    fields = {**cast("Mapping[str, Any]", fields), **cast("Mapping[str, Any]", extra)}
+    build = cast("Any", getattr(found, "from_config", None))
+    return build(fields) if build else found(**fields)
+
+
+def _find(name: str, node: Mapping[str, Any], custom_objects: Mapping[str, Any]) -> Any:
+    registered = node.get("registered_name")
+    for known in (custom_objects, _REGISTERED):
+        for spelling in (registered, name):
+            if isinstance(spelling, str) and spelling in known:
+                return known[spelling]
+    module = node.get("module")
+    if module is not None and str(module).split(".")[0] not in _KERAS_MODULES:
+        raise Refused(
+            f"names the module {module!r}, and initjax imports nothing from a config; "
+            f"register the class {name!r} with initjax.register, or pass it in "
+            "custom_objects."
+        )
+    if name in _BUILT_IN:
+        return _BUILT_IN[name]
+    names = [*custom_objects, *_REGISTERED, *_BUILT_IN]
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else ""
+    raise Refused(
+        f"unknown initializer {name!r}; {hint or 'see initjax.laws for the catalogue.'} "
+        "A law of your own needs initjax.register, or custom_objects."
+    )
+
+
+@overload
+def register(cls: T, *, name: str | None = None) -> T: ...
+@overload
+def register(cls: None = None, *, name: str | None = None) -> Callable[[T], T]: ...
+def register(cls: Any = None, *, name: str | None = None) -> Any:
+    """Let a law of your own join `get`, `serialize` and `deserialize`.
+
+    A class decorator, plain or with a name:
+
+        @initjax.register
+        @dataclasses.dataclass(frozen=True)
+        class Exponential(initjax.Initializer): ...
+
+    Args:
+        cls: A subclass of `Initializer`, a frozen dataclass.
+        name: What saved configs call it; by default the class name. The snake-case form
+            is an identifier too. Keras's form "package>Name" works.
+
+    Raises:
+        TypeError: Not a subclass of `Initializer`.
+        ValueError: The name is taken by another class.
+    """
+    if cls is None:
+        return lambda cls: register(cls, name=name)  # pyright: ignore[reportUnknownLambdaType]  # a decorator with arguments
+    if not (isinstance(cls, type) and issubclass(cls, Initializer)):
+        raise TypeError(
+            f"register({cls!r}): needs a subclass of initjax.Initializer; "
+            "pass functions in custom_objects instead."
+        )
+    name = name or cls.__name__
+    for spelling in (name, _snake(name)):
+        known = _BUILT_IN.get(spelling) or _REGISTERED.get(spelling)
+        if known is not None and known.__qualname__ != cls.__qualname__:
+            raise ValueError(
+                f"register({cls.__name__}): the name {spelling!r} is taken by "
+                f"{known.__name__}; give another, register(name='package>{cls.__name__}')."
+            )
+    _REGISTERED[name] = cls
+    _REGISTERED.setdefault(_snake(name), cls)
+    return cls

@@ -1,0 +1,269 @@
+"""Arrays of a law from random bits, one per element, in one fused pass.
+
+Every sampler is `(key, shape, dtype, *numbers, **options)`: numbers are traced (one
+executable serves all of them), options are part of the executable. Floats narrower
+than 32 bits are sampled in float32 and rounded once, inside the law's bounds.
+float32 and float64 give the bits of a jitted `jax.nn.initializers`, so the order of
+the operations here is part of the contract.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from ._bits import random_bits, split_in_two
+
+Shape = tuple[int, ...]
+Number = jax.Array
+
+TAIL = 3.0  # bounds beyond this many sigmas on one side are sampled by survival
+_PRECISE = 5.0  # erf rounds to 1 in float32 soon after this many sigmas
+
+
+def work_dtype(dtype: Any) -> np.dtype[Any]:
+    """Return the real dtype a law computes in: float32 for all narrower floats."""
+    real = (
+        np.finfo(dtype).dtype if jnp.issubdtype(dtype, jnp.complexfloating) else dtype
+    )
+    real = np.dtype(real)
+    return real if real.itemsize >= 4 else np.dtype(np.float32)
+
+
+def fill(key: Any, shape: Shape, dtype: Any, value: Number) -> jax.Array:
+    """Broadcast `value` to the shape."""
+    del key  # constants draw nothing
+    return jnp.broadcast_to(value.astype(dtype), shape)
+
+
+def eye(key: Any, shape: Shape, dtype: Any, gain: Number) -> jax.Array:
+    """Put `gain` on the main diagonal of a matrix of zeros."""
+    del key  # constants draw nothing
+    row, column = (lax.broadcasted_iota(jnp.int32, shape, axis) for axis in (0, 1))
+    return jnp.where(row == column, gain, jnp.zeros_like(gain)).astype(dtype)
+
+
+def uniform(
+    key: jax.Array, shape: Shape, dtype: Any, low: Number, high: Number
+) -> jax.Array:
+    """Uniform on [low, high)."""
+    x = _between(key, shape, work_dtype(dtype), low, high)
+    return _settle(x, dtype, low, high, open_high=True)
+
+
+def symmetric_uniform(
+    key: jax.Array, shape: Shape, dtype: Any, limit: Number
+) -> jax.Array:
+    """Uniform on [-limit, limit)."""
+    work = work_dtype(dtype)
+    x = _between(key, shape, work, _at(-1, work), _at(1, work)) * limit
+    return _settle(x, dtype, -limit, limit, open_high=True)
+
+
+def integers(
+    key: jax.Array, shape: Shape, dtype: Any, low: Number, high: Number
+) -> jax.Array:
+    """Uniform on the integers low, ..., high - 1."""
+    return jax.random.randint(key, shape, low, high, dtype)
+
+
+def normal(
+    key: jax.Array, shape: Shape, dtype: Any, stddev: Number, mean: Number | None = None
+) -> jax.Array:
+    """Normal with the given mean and standard deviation."""
+    work = work_dtype(dtype)
+    x = _half_normal_units(key, shape, work) * (_at(math.sqrt(2), work) * stddev)
+    return _settle(x if mean is None else x + mean, dtype)
+
+
+def truncated_normal(
+    key: jax.Array,
+    shape: Shape,
+    dtype: Any,
+    sigma: Number,
+    mean: Number | None = None,
+    *,
+    lower: float,
+    upper: float,
+) -> jax.Array:
+    """Mean plus sigma times a standard normal cut to (lower, upper)."""
+    work = work_dtype(dtype)
+    if lower > TAIL:
+        z = _upper_tail(key, shape, work, lower, upper)
+    elif upper < -TAIL:
+        z = -_upper_tail(key, shape, work, -upper, -lower)
+    else:
+        z = _central(key, shape, work, lower, upper)
+
+    def scaled(z: Any) -> jax.Array:
+        return z * sigma if mean is None else z * sigma + mean
+
+    low, high = (
+        None if math.isinf(z) else scaled(_at(z, work)) for z in (lower, upper)
+    )
+    return _settle(scaled(z), dtype, low, high)
+
+
+def complex_normal(
+    key: jax.Array, shape: Shape, dtype: Any, stddev: Number
+) -> jax.Array:
+    """Circular complex normal with E|w|^2 = stddev^2."""
+    work = work_dtype(dtype)
+    re, im = (_half_normal_units(k, shape, work) * stddev for k in split_in_two(key))
+    return lax.complex(re, im)
+
+
+def complex_truncated_normal(
+    key: jax.Array, shape: Shape, dtype: Any, sigma: Number
+) -> jax.Array:
+    """Circular complex normal of unit E|w|^2, its modulus cut at 2, times sigma."""
+    mass = -math.expm1(-4.0)
+    radius, phase = _polar(key, shape, work_dtype(dtype))
+    return _on_circle(jnp.sqrt(-jnp.log1p(-mass * radius)) * sigma, phase)
+
+
+def complex_disk(key: jax.Array, shape: Shape, dtype: Any, stddev: Number) -> jax.Array:
+    """Uniform on the disk around 0 with E|w|^2 = stddev^2."""
+    radius, phase = _polar(key, shape, work_dtype(dtype))
+    return _on_circle(jnp.sqrt(2 * radius) * stddev, phase)
+
+
+def _at(value: float, work: Any) -> Any:
+    return np.asarray(value, work)[()]
+
+
+def _unit(key: jax.Array, shape: Shape, work: np.dtype[Any]) -> jax.Array:
+    """Uniform on [0, 1): random mantissa bits under the exponent of 1, minus 1."""
+    bits, mantissa = work.itemsize * 8, np.finfo(work).nmant
+    one = np.asarray(1, work)
+    uint = np.dtype(f"uint{bits}")
+    mantissas = random_bits(key, shape, bits) >> _at(bits - mantissa, uint)
+    return lax.bitcast_convert_type(mantissas | one.view(uint)[()], work) - one[()]
+
+
+def _between(key: jax.Array, shape: Shape, work: Any, low: Any, high: Any) -> jax.Array:
+    return jnp.maximum(low, _unit(key, shape, work) * (high - low) + low)
+
+
+def _half_normal_units(key: jax.Array, shape: Shape, work: Any) -> jax.Array:
+    """Standard normal divided by sqrt(2): the inverse error function of (-1, 1)."""
+    lowest = np.nextafter(_at(-1, work), _at(0, work))
+    return lax.erf_inv(_between(key, shape, work, lowest, _at(1, work)))
+
+
+def _central(
+    key: jax.Array, shape: Shape, work: Any, lower: float, upper: float
+) -> jax.Array:
+    """Standard normal on an interval that reaches the centre, by inverse cdf."""
+    root2, low, high = _at(math.sqrt(2), work), _at(lower, work), _at(upper, work)
+    u = _between(key, shape, work, lax.erf(low / root2), lax.erf(high / root2))
+    inf = _at(np.inf, work)
+    if max(-lower, upper) > _PRECISE:  # else erf_inv(+-1) = +-inf becomes the far bound
+        one, zero = _at(1, work), _at(0, work)
+        u = jnp.clip(u, np.nextafter(-one, zero), np.nextafter(one, zero))
+    return jnp.clip(
+        root2 * lax.erf_inv(u), np.nextafter(low, inf), np.nextafter(high, -inf)
+    )
+
+
+def _upper_tail(
+    key: jax.Array, shape: Shape, work: Any, lower: float, upper: float
+) -> jax.Array:
+    """Standard normal on (lower, upper) with lower > TAIL, by inverse survival.
+
+    Solves log(Q(lower + d) / Q(lower)) = log(v) for d by Newton's method, with Q(x) the
+    survival function, as exp(-x^2 / 2) times Mills' ratio: nothing underflows, and d
+    keeps its full precision where lower is large.
+    """
+    terms, steps = (14, 3) if work == np.float32 else (30, 4)
+    ratio = _survival_ratio(lower, upper)
+    v = 1 - _unit(key, shape, work)
+    s = -jnp.log(_at(ratio, work) + _at(1 - ratio, work) * v)
+    start = _at(lower, work)
+    log_mills = _at(math.log(_mills(lower, terms)), work)
+    d = 2 * s / (jnp.sqrt(start * start + 2 * s) + start)
+    for _ in range(steps):
+        mills = _mills(start + d, terms)
+        excess = (start + d / 2) * d - (jnp.log(mills) - log_mills) - s
+        d = jnp.maximum(d - excess * mills, 0)
+    inf = _at(np.inf, work)
+    below = np.nextafter(_at(upper, work), -inf)
+    return jnp.clip(start + d, np.nextafter(start, inf), below)
+
+
+def _mills(x: Any, terms: int) -> Any:
+    """Mills' ratio Q(x) / pdf(x) by Laplace's continued fraction, for x > TAIL."""
+    tail = x
+    for n in range(terms, 0, -1):
+        tail = x + n / tail
+    return 1 / tail
+
+
+def _survival_ratio(lower: float, upper: float) -> float:
+    """Return Q(upper) / Q(lower) for TAIL < lower < upper."""
+    if math.isinf(upper):
+        return 0.0
+    gap = (upper - lower) * (upper + lower) / 2
+    return math.exp(-gap) * _mills(upper, 40) / _mills(lower, 40)
+
+
+def _polar(key: jax.Array, shape: Shape, work: Any) -> tuple[jax.Array, jax.Array]:
+    radius_key, phase_key = split_in_two(key)
+    phase = _unit(phase_key, shape, work) * _at(2 * math.pi, work)
+    return _unit(radius_key, shape, work), phase
+
+
+def _on_circle(radius: jax.Array, phase: jax.Array) -> jax.Array:
+    return lax.complex(radius * jnp.cos(phase), radius * jnp.sin(phase))
+
+
+def _settle(
+    x: jax.Array,
+    dtype: Any,
+    low: Any = None,
+    high: Any = None,
+    *,
+    open_high: bool = False,
+) -> jax.Array:
+    """Round once to `dtype`, inside [low, high], or [low, high) with `open_high`.
+
+    A narrow dtype saturates at its largest finite value: float8_e4m3fn has no infinity
+    and would turn the tail of a law into NaN.
+    """
+    if np.dtype(dtype) != x.dtype:
+        largest = _at(float(jnp.finfo(dtype).max), x.dtype)
+        low = -largest if low is None else jnp.maximum(low, -largest)
+        high = largest if high is None else jnp.minimum(high, largest)
+    if high is not None:
+        x = jnp.minimum(x, _inward(high, dtype, up=False, strict=open_high))
+    if low is not None:
+        x = jnp.maximum(x, _inward(low, dtype, up=True))
+    return x.astype(dtype)
+
+
+def _inward(bound: Any, dtype: Any, *, up: bool, strict: bool = False) -> jax.Array:
+    """Return the value of `dtype` nearest to `bound` on the inner side, as `bound`'s."""
+    bound = jnp.asarray(bound)
+    rounded = bound.astype(dtype)
+    back = rounded.astype(bound.dtype)
+    outside = back < bound if up else (back >= bound if strict else back > bound)
+    return jnp.where(outside, _neighbour(rounded, up=up), rounded).astype(bound.dtype)
+
+
+def _neighbour(x: jax.Array, *, up: bool) -> jax.Array:
+    """Return the next float above or below, by its bits, for every float dtype."""
+    uint = np.dtype(f"uint{x.dtype.itemsize * 8}")
+    one = _at(1, uint)
+    bits = lax.bitcast_convert_type(x, uint)
+    away = lax.bitcast_convert_type(bits + one, x.dtype)
+    inwards = lax.bitcast_convert_type(bits - one, x.dtype)
+    tiny = lax.bitcast_convert_type(one, x.dtype)
+    zero = jnp.zeros((), x.dtype)
+    if up:
+        return jnp.where(x == zero, tiny, jnp.where(x > zero, away, inwards))
+    return jnp.where(x == zero, -tiny, jnp.where(x > zero, inwards, away))

@@ -1,0 +1,19 @@
+"""The catalogue of laws, one family a file."""
+
+from .constant import Constant as Constant
+from .constant import Ones as Ones
+from .constant import Zeros as Zeros
+from .orthogonal import DeltaOrthogonal as DeltaOrthogonal
+from .orthogonal import Orthogonal as Orthogonal
+from .random import RandomNormal as RandomNormal
+from .random import RandomUniform as RandomUniform
+from .random import TruncatedNormal as TruncatedNormal
+from .scaling import GlorotNormal as GlorotNormal
+from .scaling import GlorotUniform as GlorotUniform
+from .scaling import HeNormal as HeNormal
+from .scaling import HeUniform as HeUniform
+from .scaling import LecunNormal as LecunNormal
+from .scaling import LecunUniform as LecunUniform
+from .scaling import VarianceScaling as VarianceScaling
+from .structured import STFT as STFT
+from .structured import Identity as Identity

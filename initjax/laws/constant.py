@@ -1,0 +1,139 @@
+"""Laws without chance: Zeros, Ones, Constant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._errors import Refused
+from .._fields import checked
+from .._initializer import Draw, Initializer
+from .._law import Law, point_law
+from .._samplers import fill
+from .._values import ArrayValue
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Zeros(Initializer):
+    """All entries 0: mean 0, standard deviation 0.
+
+    Any shape, any numeric or bool dtype; the key is ignored.
+
+    Args:
+        dtype: What `dtype=None` means in a call.
+
+    References:
+        Keras, `keras.initializers.Zeros`.
+    """
+
+    def _draw(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Draw:
+        return _fill(0, shape, dtype)
+
+    def _law(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Law:
+        return Law(0.0, 0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Ones(Initializer):
+    """All entries 1: mean 1, standard deviation 0.
+
+    Any shape, any numeric or bool dtype; the key is ignored.
+
+    Args:
+        dtype: What `dtype=None` means in a call.
+
+    References:
+        Keras, `keras.initializers.Ones`.
+    """
+
+    def _draw(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Draw:
+        return _fill(1, shape, dtype)
+
+    def _law(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Law:
+        return Law(1.0, 0.0, 1.0, 1.0)
+
+
+def _constant_value(value: Any) -> Any:
+    if isinstance(value, (ArrayValue, jax.core.Tracer)):
+        return value
+    if isinstance(value, (bool, int, float, complex)):
+        return value
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind in "OUSMm":
+            raise TypeError
+    except (TypeError, ValueError):
+        raise Refused(
+            "must be a number, or an array or nested list of numbers, "
+            f"got {type(value).__name__}.",
+            TypeError,
+        ) from None
+    kept = ArrayValue.of(array)
+    return kept if array.ndim else kept.tolist()
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Constant(Initializer):
+    """Every entry the given value, or an array that broadcasts to the shape.
+
+    Mean and standard deviation are those of the value's entries. Any shape that the
+    value broadcasts to, any dtype that holds it; the key is ignored. An array is kept
+    as an immutable value, so the config stays hashable and JSON-able.
+
+    Args:
+        value: A number, an array, or a nested list of numbers.
+        dtype: What `dtype=None` means in a call.
+
+    Raises:
+        ValueError: At the call, if the value does not broadcast to the shape, or is
+            complex or fractional and the dtype is not.
+
+    References:
+        Keras, `keras.initializers.Constant`; `jax.nn.initializers.constant`.
+    """
+
+    value: Any = checked(0.0, _constant_value)
+
+    def _draw(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Draw:
+        return _fill(self.value, shape, dtype)
+
+    def _law(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Law:
+        return point_law(self.value)
+
+
+def _fill(value: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Draw:
+    if not isinstance(value, jax.Array):
+        value = _as_dtype(np.asarray(value), dtype)
+    try:
+        fits = np.broadcast_shapes(value.shape, shape) == shape
+    except ValueError:
+        fits = False
+    if not fits:
+        raise Refused(
+            f"a value of shape {value.shape} does not broadcast to the shape; "
+            f"give a scalar, an array of shape {shape}, or call with shape={value.shape}."
+        )
+    return Draw(fill, (value,), random=False)
+
+
+def _as_dtype(
+    value: np.ndarray[Any, Any], dtype: np.dtype[Any]
+) -> np.ndarray[Any, Any]:
+    cast = (
+        np.real(value).astype(dtype) if np.iscomplexobj(value) else value.astype(dtype)
+    )
+    if jnp.issubdtype(dtype, jnp.complexfloating):
+        return value.astype(dtype)
+    lost = bool(np.any(np.imag(value)))
+    if not jnp.issubdtype(dtype, jnp.inexact):
+        lost = lost or bool(np.any(np.asarray(cast, np.float64) != np.real(value)))
+    if lost:
+        raise Refused(
+            f"dtype {dtype.name} cannot hold the value; give a dtype that can, "
+            "or round the value first."
+        )
+    return cast

@@ -1,0 +1,192 @@
+"""Laws of matrices with orthonormal rows or columns: Orthogonal, DeltaOrthogonal."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .. import _samplers as samplers
+from .._errors import Refused
+from .._fields import Real, checked, integer, number, stream
+from .._initializer import Draw, Initializer, as_number, needs
+from .._law import Law, sphere_entry_law
+from .._streams import Seed
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Orthogonal(Initializer):
+    """Gain times a matrix with orthonormal rows or columns, Haar-distributed.
+
+    The shape is read as a matrix with `column_axis` as columns and all other axes as
+    rows; the shorter side is orthonormal. An entry lies in [-gain, gain], with mean 0
+    and standard deviation gain / sqrt(max(rows, columns)). Complex dtypes give unitary
+    matrices. Floats narrower than 32 bits are factorized in float32 and rounded once.
+
+    Rank 2 and more; float and complex dtypes. The factorization runs in LAPACK (or the
+    accelerator's solver) on one device and the result is then placed, so `out_sharding`
+    changes no bit outside `jax.jit`; inside, the last bits may differ across meshes.
+
+    Args:
+        gain: Factor of the matrix, finite.
+        seed: Stream tag: None, an int, a str, or a path of them.
+        column_axis: Axis of the columns.
+        dtype: What `dtype=None` means in a call.
+
+    Raises:
+        ValueError: At the call, rank below 2, or an axis that the shape does not have.
+        TypeError: An integer or bool dtype.
+
+    References:
+        Saxe et al., "Exact solutions to the nonlinear dynamics of learning in deep
+        linear neural networks", ICLR 2014; Mezzadri, "How to generate random matrices
+        from the classical compact groups", 2007, for the signs.
+    """
+
+    gain: Real = checked(1.0, number())
+    seed: Seed = checked(None, stream)
+    _: KW_ONLY
+    column_axis: int = checked(-1, integer)
+
+    def _draw(self, shape: Shape, dtype: np.dtype[Any]) -> Draw:
+        self._matrix(shape, dtype)
+        return Draw(
+            orthogonal,
+            (as_number("gain", self.gain, samplers.work_dtype(dtype)),),
+            (("column_axis", self.column_axis % len(shape)),),
+            elementwise=False,
+        )
+
+    def _law(self, shape: Shape, dtype: np.dtype[Any]) -> Law:
+        sides = self._matrix(shape, dtype)
+        is_complex = jnp.issubdtype(dtype, jnp.complexfloating)
+        return sphere_entry_law(abs(float(self.gain)), max(*sides, 1), is_complex)
+
+    def _matrix(self, shape: Shape, dtype: np.dtype[Any]) -> tuple[int, int]:
+        needs(dtype, "float", "complex")
+        if len(shape) < 2:
+            raise Refused(
+                f"needs a shape of rank >= 2, got rank {len(shape)}; "
+                "for a vector use RandomNormal(stddev=n ** -0.5)."
+            )
+        return _sides(shape, self.column_axis)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class DeltaOrthogonal(Initializer):
+    """A convolution kernel that is an orthogonal matrix at its centre, 0 elsewhere.
+
+    The matrix is `Orthogonal(gain)` of shape (in, out) at position (k - 1) // 2 of every
+    spatial axis: the layer keeps norms. Over the kernel the mean is 0 and the standard
+    deviation gain / sqrt(taps * out).
+
+    Shapes of rank 3, 4 or 5 with in <= out; float and complex dtypes.
+
+    Args:
+        gain: Factor of the matrix, finite.
+        seed: Stream tag: None, an int, a str, or a path of them.
+        column_axis: Axis of the columns, among the last two.
+        dtype: What `dtype=None` means in a call.
+
+    Raises:
+        ValueError: At the call, another rank, or in > out.
+        TypeError: An integer or bool dtype.
+
+    References:
+        Xiao et al., "Dynamical isometry and a mean field theory of CNNs", ICML 2018;
+        `jax.nn.initializers.delta_orthogonal`.
+    """
+
+    gain: Real = checked(1.0, number())
+    seed: Seed = checked(None, stream)
+    _: KW_ONLY
+    column_axis: int = checked(-1, integer)
+
+    def _validate(self) -> None:
+        if self.column_axis not in (-2, -1):
+            raise Refused("column_axis counts from the end here; give -1 or -2.")
+
+    def _draw(self, shape: Shape, dtype: np.dtype[Any]) -> Draw:
+        self._check(shape, dtype)
+        return Draw(
+            delta_orthogonal,
+            (as_number("gain", self.gain, samplers.work_dtype(dtype)),),
+            (("column_axis", self.column_axis),),
+            elementwise=False,
+        )
+
+    def _law(self, shape: Shape, dtype: np.dtype[Any]) -> Law:
+        self._check(shape, dtype)
+        gain, taps = abs(float(self.gain)), math.prod(shape[:-2])
+        std = gain / math.sqrt(max(taps * shape[-1], 1))
+        is_complex = jnp.issubdtype(dtype, jnp.complexfloating)
+        return Law(0.0, std, 0.0 if is_complex else -gain, gain)
+
+    def _check(self, shape: Shape, dtype: np.dtype[Any]) -> None:
+        needs(dtype, "float", "complex")
+        if len(shape) not in (3, 4, 5):
+            raise Refused(
+                f"needs a convolution kernel of rank 3, 4 or 5, got rank {len(shape)}; "
+                "for a matrix use Orthogonal()."
+            )
+        if shape[-2] > shape[-1]:
+            raise Refused(
+                f"needs in <= out, got in={shape[-2]} and out={shape[-1]}; "
+                "use Orthogonal(), or more output channels."
+            )
+
+
+def _sides(shape: Shape, column_axis: int) -> tuple[int, int]:
+    """Return rows and columns of the shape read as a matrix."""
+    if not -len(shape) <= column_axis < len(shape):
+        raise Refused(
+            f"column_axis={column_axis} is out of range for rank {len(shape)}; "
+            f"give an axis in [{-len(shape)}, {len(shape)})."
+        )
+    columns = shape[column_axis]
+    rows = math.prod(n for i, n in enumerate(shape) if i != column_axis % len(shape))
+    return rows, columns
+
+
+def orthogonal(
+    key: jax.Array, shape: Shape, dtype: Any, gain: jax.Array, *, column_axis: int
+) -> jax.Array:
+    """Q of a normal matrix's QR, with the signs that make it Haar."""
+    rows, columns = _sides(shape, column_axis)
+    if rows * columns == 0:
+        return jnp.zeros(shape, dtype)
+    wide = rows < columns
+    z = _normal(key, (max(rows, columns), min(rows, columns)), dtype)
+    q, r = jnp.linalg.qr(z)
+    # a zero on R's diagonal keeps its column: sign(0) would erase it
+    diagonal = jnp.diagonal(r)
+    q = q * jnp.where(diagonal == 0, jnp.ones_like(diagonal), jnp.sign(diagonal))
+    matrix = q.T if wide else q
+    others = tuple(n for i, n in enumerate(shape) if i != column_axis)
+    matrix = jnp.moveaxis(matrix.reshape(*others, columns), -1, column_axis)
+    return (gain.astype(matrix.dtype) * matrix).astype(dtype)
+
+
+def delta_orthogonal(
+    key: jax.Array, shape: Shape, dtype: Any, gain: jax.Array, *, column_axis: int
+) -> jax.Array:
+    """An orthogonal matrix in the central tap of a kernel of zeros."""
+    matrix = orthogonal(key, shape[-2:], dtype, gain, column_axis=column_axis % 2)
+    if math.prod(shape[:-2]) == 0:
+        return jnp.zeros(shape, dtype)
+    centre = tuple((k - 1) // 2 for k in shape[:-2])
+    return jnp.zeros(shape, dtype).at[centre].set(matrix)
+
+
+def _normal(key: jax.Array, shape: Shape, dtype: Any) -> jax.Array:
+    work = samplers.work_dtype(dtype)
+    one = jnp.ones((), work)
+    if jnp.issubdtype(dtype, jnp.complexfloating):
+        return samplers.complex_normal(key, shape, dtype, one)
+    return samplers.normal(key, shape, work, one)

@@ -1,0 +1,222 @@
+"""Laws with fixed parameters: RandomNormal, RandomUniform, TruncatedNormal."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .. import _samplers as samplers
+from .._errors import Refused
+from .._fields import Real, checked, flag, number, stream
+from .._initializer import Draw, Initializer, as_number, needs
+from .._law import (
+    Law,
+    complex_normal_law,
+    integer_law,
+    normal_law,
+    truncated_moments,
+    truncated_normal_law,
+    uniform_law,
+)
+from .._streams import Seed
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class RandomNormal(Initializer):
+    """Normal law, entries independent: mean `mean`, standard deviation `stddev`.
+
+    Any shape; float dtypes, and complex ones with mean 0, where real and imaginary
+    parts are independent and sqrt(E|w|^2) is `stddev`. Narrow floats saturate at their
+    largest finite value.
+
+    Args:
+        mean: Any finite number.
+        stddev: Finite, >= 0.
+        seed: Stream tag: None, an int, a str, or a path of them.
+        dtype: What `dtype=None` means in a call.
+
+    Raises:
+        ValueError: A number out of range; a complex dtype with mean != 0.
+        TypeError: An integer or bool dtype.
+
+    References:
+        Keras, `keras.initializers.RandomNormal`; `jax.nn.initializers.normal`.
+    """
+
+    mean: Real = checked(0.0, number())
+    stddev: Real = checked(0.05, number(least=0))
+    seed: Seed = checked(None, stream)
+
+    def _draw(self, shape: Shape, dtype: np.dtype[Any]) -> Draw:
+        needs(dtype, "float", "complex")
+        work = samplers.work_dtype(dtype)
+        stddev = as_number("stddev", self.stddev, work)
+        if jnp.issubdtype(dtype, jnp.complexfloating):
+            self._check_complex()
+            return Draw(samplers.complex_normal, (stddev,))
+        return Draw(samplers.normal, (stddev, *_shift(self.mean, work)))
+
+    def _law(self, shape: Shape, dtype: np.dtype[Any]) -> Law:
+        needs(dtype, "float", "complex")
+        if jnp.issubdtype(dtype, jnp.complexfloating):
+            self._check_complex()
+            return complex_normal_law(float(self.stddev))
+        return normal_law(float(self.mean), float(self.stddev))
+
+    def _check_complex(self) -> None:
+        if _shift(self.mean, np.dtype(np.float32)):
+            raise Refused(
+                f"a complex law is centred, got mean={self.mean!r}; "
+                "give mean=0 and add the mean to the array."
+            )
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class RandomUniform(Initializer):
+    """Uniform law on [minval, maxval), entries independent.
+
+    Mean (minval + maxval) / 2, standard deviation (maxval - minval) / sqrt(12). With an
+    integer dtype, uniform on the integers minval, ..., maxval - 1. Equal bounds give
+    that value (and are an error for integers, where the interval is empty).
+
+    Any shape; float and integer dtypes.
+
+    Args:
+        minval: Finite lower bound, inclusive.
+        maxval: Finite upper bound, exclusive, >= minval.
+        seed: Stream tag: None, an int, a str, or a path of them.
+        dtype: What `dtype=None` means in a call.
+
+    Raises:
+        ValueError: minval > maxval; an integer dtype with bounds that are no integers.
+        TypeError: A complex or bool dtype.
+
+    References:
+        Keras 2 and 3, `keras.initializers.RandomUniform`; with minval 0,
+        `jax.nn.initializers.uniform`.
+    """
+
+    minval: Real = checked(-0.05, number())
+    maxval: Real = checked(0.05, number())
+    seed: Seed = checked(None, stream)
+
+    def _validate(self) -> None:
+        low, high = self.minval, self.maxval
+        if isinstance(low, jax.Array) or isinstance(high, jax.Array):
+            return
+        if low > high:
+            raise Refused(f"minval={low} is above maxval={high}; swap them.")
+
+    def _draw(self, shape: Shape, dtype: np.dtype[Any]) -> Draw:
+        needs(dtype, "float", "int")
+        integral = jnp.issubdtype(dtype, jnp.integer)
+        work = dtype if integral else samplers.work_dtype(dtype)
+        bounds = self._bounds(dtype) if integral else (self.minval, self.maxval)
+        low, high = (as_number("bound", bound, work) for bound in bounds)
+        return Draw(samplers.integers if integral else samplers.uniform, (low, high))
+
+    def _law(self, shape: Shape, dtype: np.dtype[Any]) -> Law:
+        needs(dtype, "float", "int")
+        if jnp.issubdtype(dtype, jnp.integer):
+            return integer_law(*self._bounds(dtype))
+        return uniform_law(float(self.minval), float(self.maxval))
+
+    def _bounds(self, dtype: np.dtype[Any]) -> tuple[int, int]:
+        info = jnp.iinfo(dtype)
+        for name, bound in (("minval", self.minval), ("maxval", self.maxval)):
+            if isinstance(bound, jax.Array) or bound != int(bound):
+                raise Refused(
+                    f"dtype {dtype.name} needs integer bounds, got {name}={bound!r}; "
+                    "give integers, such as RandomUniform(0, 10), or a float dtype."
+                )
+        low, high = int(self.minval), int(self.maxval)
+        if low == high or low < info.min or high > info.max:
+            raise Refused(
+                f"dtype {dtype.name} needs minval < maxval within "
+                f"[{info.min}, {info.max}], got [{low}, {high})."
+            )
+        return low, high
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class TruncatedNormal(Initializer):
+    """Normal law cut to (mean + lower stddev, mean + upper stddev).
+
+    Entries independent. `stddev` is that of the normal before it is cut, as in Keras
+    and JAX: with the default bounds what comes out has mean `mean` and standard
+    deviation 0.8796 stddev. With `exact_stddev`, `stddev` is the standard deviation of
+    what comes out, for any bounds (bounds are then in units of the wider normal). The
+    law is exact far in the tails, such as (5, inf) or (-100, 100).
+
+    Any shape; float dtypes.
+
+    Args:
+        mean: Mean of the normal before it is cut, finite.
+        stddev: Its standard deviation, finite, >= 0.
+        seed: Stream tag: None, an int, a str, or a path of them.
+        lower: Lower bound in standard deviations from the mean; may be -inf.
+        upper: Upper bound, > lower; may be inf.
+        exact_stddev: Whether `stddev` is what comes out.
+        dtype: What `dtype=None` means in a call.
+
+    Raises:
+        ValueError: A number out of range; lower >= upper.
+        TypeError: A complex, integer or bool dtype; traced bounds.
+
+    References:
+        Keras, `keras.initializers.TruncatedNormal`;
+        `jax.nn.initializers.truncated_normal`.
+    """
+
+    mean: Real = checked(0.0, number())
+    stddev: Real = checked(0.05, number(least=0))
+    seed: Seed = checked(None, stream)
+    _: KW_ONLY
+    lower: float = checked(-2.0, number(infinite=True))
+    upper: float = checked(2.0, number(infinite=True))
+    exact_stddev: bool = checked(False, flag)
+
+    def _validate(self) -> None:
+        if isinstance(self.lower, jax.Array) or isinstance(self.upper, jax.Array):
+            raise Refused(
+                "lower and upper must be concrete numbers, got a tracer.", TypeError
+            )
+        if not self.lower < self.upper:
+            raise Refused(
+                f"lower={self.lower} must be below upper={self.upper}; swap them."
+            )
+
+    def _draw(self, shape: Shape, dtype: np.dtype[Any]) -> Draw:
+        needs(dtype, "float")
+        work = samplers.work_dtype(dtype)
+        sigma = as_number("stddev", self._sigma(), work)
+        return Draw(
+            samplers.truncated_normal,
+            (sigma, *_shift(self.mean, work)),
+            (("lower", float(self.lower)), ("upper", float(self.upper))),
+        )
+
+    def _law(self, shape: Shape, dtype: np.dtype[Any]) -> Law:
+        needs(dtype, "float")
+        return truncated_normal_law(
+            float(self.mean), float(self._sigma()), self.lower, self.upper
+        )
+
+    def _sigma(self) -> Real:
+        if not self.exact_stddev:
+            return self.stddev
+        return self.stddev / truncated_moments(self.lower, self.upper)[1]
+
+
+def _shift(mean: Real, work: np.dtype[Any]) -> tuple[Any, ...]:
+    """Return the mean as a traced number, or nothing for 0: adding 0 changes -0.0."""
+    if not isinstance(mean, jax.Array) and math.copysign(mean, 1) == 0:
+        return ()
+    return (as_number("mean", mean, work),)
