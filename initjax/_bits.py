@@ -16,6 +16,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from ._errors import Refused
+
 THREEFRY = "threefry2x32"
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA  # Salmon et al., "Parallel random numbers: as easy as 1, 2, 3"
@@ -58,6 +60,7 @@ def split_in_two(key: jax.Array) -> tuple[jax.Array, jax.Array]:
     if not _is_fusible(key):
         first, second = jax.random.split(key)
         return first, second
+    _use_up(key)
     zero, one = jnp.uint32(0), jnp.uint32(1)
     return fold_in_block(key, zero, zero), fold_in_block(key, zero, one)
 
@@ -66,6 +69,7 @@ def random_bits(key: jax.Array, shape: tuple[int, ...], width: int) -> jax.Array
     """Return uniform bits as uint32 (width 32) or uint64 (width 64) for a typed key."""
     if not _is_fusible(key):
         return jax.random.bits(key, shape, jnp.uint32 if width == 32 else jnp.uint64)
+    _use_up(key)
     data = jax.random.key_data(key)
     b0, b1 = threefry2x32(data[0], data[1], *counters(shape))
     if width == 32:
@@ -79,6 +83,17 @@ def _is_fusible(key: jax.Array) -> bool:
     )
 
 
+def checks_reuse() -> bool:
+    """Tell whether JAX checks that no key is used twice; part of what is compiled."""
+    return bool(jax.config.jax_debug_key_reuse)  # pyright: ignore[reportAttributeAccessIssue]  # flags are set at run time
+
+
+def _use_up(key: jax.Array) -> None:
+    """Tell JAX's checker that the key, whose data is read directly, is used up."""
+    if checks_reuse():
+        jax.random.bits(key, (0,))  # dead code: never computed
+
+
 def counters(shape: tuple[int, ...]) -> tuple[jax.Array, jax.Array]:
     """Return the high and low 32 bits of every element's row-major index.
 
@@ -88,6 +103,11 @@ def counters(shape: tuple[int, ...]) -> tuple[jax.Array, jax.Array]:
     hi = jnp.zeros(shape, jnp.uint32)
     wide = math.prod(shape) > 2**32
     for axis, size in enumerate(shape):
+        if size > 2**32:
+            raise Refused(
+                f"axis {axis} has {size} entries, the counter 2**32 an axis; "
+                "give a shape with shorter axes and reshape the array."
+            )
         if size == 1:
             continue
         stride = math.prod(shape[axis + 1 :])

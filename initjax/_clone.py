@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from ._errors import Refused
-from ._fields import checked, stream
+from ._fields import checked, integer, stream
 from ._initializer import Initializer
 from ._streams import Path, Seed, clean_path, fold_in_words, path_of
 
@@ -52,9 +52,9 @@ def clone_initializer(
     extend it. The law, the key and the name decide the numbers: no order, no state.
 
     Args:
-        initializer: A law, a law's class, or any `(key, shape, dtype)` function, which is
-            wrapped. Identifiers that `get` would read (str, dict, None) and everything
-            else that cannot be called come back unchanged, the same object.
+        initializer: A law, a law's class, or any `(key, shape, dtype)` function, which
+            is wrapped. Identifiers that `get` would read (str, dict, None) and all else
+            that cannot be called come back unchanged, the same object.
         data: The name of the weight: a str, an int, or a path of them. Without it the
             clone is the next anonymous one of this process: as independent, but
             repeatable only if the program makes its clones in one order.
@@ -73,12 +73,12 @@ def clone_initializer(
         TF-GNN, `tfgnn.keras.clone_initializer`. There a clone of a seeded initializer
         repeats its numbers; here it never does.
     """
-    where = f"clone_initializer({_show(initializer)}, {data!r}, num={num})"
+    where = f"clone_initializer({_show(initializer)}"
+    where += "" if data is None else f", {data!r}"
+    where += ")" if num is None else f", num={num!r})"
     try:
-        if num is not None and (isinstance(num, bool) or num < 1):
-            raise Refused(
-                f"num must be a positive int, got {num!r}; leave it out for one."
-            )
+        if num is not None and integer(num) < 1:
+            raise Refused("must be a positive int; leave it out for one clone.")
         if not callable(initializer):
             return initializer if num is None else (initializer,) * num
         suffix: Path = () if data is None else clean_path(_as_parts(data))

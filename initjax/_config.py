@@ -68,18 +68,29 @@ def _read_array(inner: Mapping[str, Any]) -> Any:
     return np.asarray(inner["value"], dtype=jax.numpy.dtype(inner["dtype"]))
 
 
+def _read_complex(inner: Mapping[str, Any]) -> Any:
+    real = np.asarray(inner["real"], np.float64)
+    array = np.empty(real.shape, np.complex128)
+    array.real, array.imag = real, inner["imag"]  # 1j * inf would be NaN
+    return array
+
+
 _READERS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
     "__numpy__": _read_array,
     "__tensor__": _read_array,
-    "__complex__": lambda c: np.asarray(c["real"]) + 1j * np.asarray(c["imag"]),
+    "__complex__": _read_complex,
     "SeedGenerator": lambda c: c["seed"],
 }
 
 
 def read_fields(config: Mapping[str, Any], fields: set[str]) -> dict[str, Any]:
     """Return constructor arguments from a config in Keras's spelling or ours."""
-    given = {name: from_plain(value) for name, value in config.items()}
-    if "in_axis" in fields and not given.keys().isdisjoint(_KERAS_AXES):
+    if not isinstance(config, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # files hold anything
+        raise Refused(f"needs a dict, got {type(config).__name__}.", TypeError)
+    given = {str(name): from_plain(value) for name, value in config.items()}
+    if "in_axis" not in fields:  # no law that scales with fans
+        return given
+    if not given.keys().isdisjoint(_KERAS_AXES):
         keras_axes = {ours: given.pop(name, None) for name, ours in _KERAS_AXES.items()}
         if any(axes is not None for axes in keras_axes.values()):
             given |= keras_axes | {"batch_axis": "rest"}

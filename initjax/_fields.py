@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import operator
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
@@ -21,6 +22,7 @@ from ._streams import clean_seed
 
 Check = Callable[[Any], Any]
 Real = float | jax.Array
+_LARGEST = sys.float_info.max
 
 
 def checked(default: Any, check: Check) -> Any:
@@ -45,9 +47,9 @@ def number(
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise Refused(f"must be {rule}, got {type(value).__name__}.", TypeError)
         fits = least <= value and (above is None or value > above)
-        if not fits or (math.isinf(value) and not infinite):
+        if not fits or abs(value) > (math.inf if infinite else _LARGEST):
             raise Refused(f"must be {rule}.")
-        return value
+        return value + 0  # -0.0 equals 0.0, so it has to be the same number
 
     return check
 
@@ -117,10 +119,15 @@ def default_dtype(value: Any) -> str | None:
     if value is None:
         return None
     try:
-        return jnp.dtype(value).name
+        if isinstance(value, type) and value in (bool, int, float, complex):
+            return jnp.result_type(value).name  # JAX's default of the kind
+        kind = jnp.dtype(value)
+        if not jnp.issubdtype(kind, jnp.number) and kind != jnp.bool_:
+            raise TypeError
+        return kind.name
     except TypeError:
         raise Refused(
-            "must be None or a dtype, such as 'bfloat16'.", TypeError
+            "must be None or a numeric dtype, such as 'bfloat16'.", TypeError
         ) from None
 
 

@@ -15,12 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from ._bits import fold_in_block
+from ._bits import checks_reuse, fold_in_block
 from ._config import read_fields, to_plain
 from ._errors import Refused
 from ._fields import checked, default_dtype
 from ._law import Law
-from ._placement import place, resolve
+from ._placement import Placement, place, resolve
 from ._streams import as_key, digest_words, path_of
 
 Shape = tuple[int, ...]
@@ -101,9 +101,8 @@ class Initializer:
                 _as_shape(shape),
                 as_dtype(self.dtype if dtype is None else dtype),
             )
-            if out_sharding is not None:
-                out_sharding = resolve(out_sharding, sizes)
-            run, numbers, random = _prepare(self, sizes, kind, out_sharding)
+            where = None if out_sharding is None else resolve(out_sharding, sizes)
+            run, numbers, random = _prepare(self, sizes, kind, where)
             return run(as_key(key) if random else None, *numbers)
         except Refused as refused:
             shown = "" if dtype is None else f", dtype={_show_dtype(dtype)}"
@@ -317,11 +316,11 @@ def _prepare(
     config: Initializer,
     shape: Shape,
     dtype: np.dtype[Any],
-    sharding: NamedSharding | None,
+    placement: Placement | None,
 ) -> tuple[Callable[..., jax.Array], tuple[Any, ...], bool]:
     """Return the compiled call, its traced arguments, and whether it takes a key."""
     prepare = _prepare_known if _is_hashable(config) else _prepare_new
-    return prepare(config, shape, dtype, sharding)
+    return prepare(config, shape, dtype, placement)
 
 
 def _is_hashable(value: Any) -> bool:
@@ -337,7 +336,7 @@ def _prepare_new(
     config: Initializer,
     shape: Shape,
     dtype: np.dtype[Any],
-    sharding: NamedSharding | None,
+    placement: Placement | None,
 ) -> tuple[Callable[..., jax.Array], tuple[Any, ...], bool]:
     draw = config._draw(shape, dtype)
     path = path_of(getattr(config, "seed", None)) if draw.random else ()
@@ -345,16 +344,12 @@ def _prepare_new(
     compiled = _compiled if _is_hashable(draw.options) else _compiled.__wrapped__
     run = compiled(
         draw.sampler, draw.options, shape, dtype, bool(path), draw.random,
-        draw.elementwise, sharding, _checks_reuse(),
+        draw.elementwise, placement, checks_reuse(),
     )  # fmt: skip
     return run, numbers, draw.random
 
 
 _prepare_known = functools.lru_cache(maxsize=4096)(_prepare_new)
-
-
-def _checks_reuse() -> bool:
-    return bool(jax.config.jax_debug_key_reuse)  # pyright: ignore[reportAttributeAccessIssue]  # flags are set at run time
 
 
 @functools.lru_cache(maxsize=4096)
@@ -366,22 +361,18 @@ def _compiled(
     has_path: bool,
     random: bool,
     elementwise: bool,
-    sharding: NamedSharding | None,
-    checks_reuse: bool,
+    placement: Placement | None,
+    _checks_reuse: bool,
 ) -> Callable[..., jax.Array]:
     """Return the jitted call of a law family: one executable for all its numbers."""
 
     def run(key: Any, *numbers: Any) -> jax.Array:
         if random and has_path:
             key, numbers = fold_in_block(key, *numbers[0]), numbers[1:]
-        elif random and checks_reuse:
-            jax.random.bits(
-                key, (0,)
-            )  # dead code: tells the checker the key is used up
         x = sampler(key, shape, dtype, *numbers, **dict(options))
         return jax.lax.optimization_barrier(x)
 
     run.__name__ = run.__qualname__ = sampler.__name__
-    if sharding is None:
+    if placement is None:
         return jax.jit(run)
-    return place(run, sharding, elementwise)
+    return place(run, placement, elementwise)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
@@ -11,20 +12,27 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from ._errors import Refused
 
 
-def resolve(out_sharding: Any, shape: tuple[int, ...]) -> NamedSharding:
-    """Return a NamedSharding that fits the shape, or refuse."""
+class Placement(NamedTuple):
+    """A sharding, and the axes of the current mesh that are explicit in types."""
+
+    sharding: NamedSharding
+    explicit: tuple[str, ...]
+
+
+def resolve(out_sharding: Any, shape: tuple[int, ...]) -> Placement:
+    """Return where the array goes, or refuse what does not fit the shape."""
+    mesh = jax.sharding.get_abstract_mesh()
     if isinstance(out_sharding, PartitionSpec):
-        mesh = jax.sharding.get_abstract_mesh()
         if mesh.empty:
             raise Refused(
-                f"out_sharding={out_sharding} has no mesh; call under jax.set_mesh(mesh), "
-                "or give NamedSharding(mesh, spec)."
+                f"out_sharding={out_sharding} has no mesh; call under "
+                "jax.set_mesh(mesh), or give NamedSharding(mesh, spec)."
             )
         out_sharding = NamedSharding(mesh, out_sharding)
     if not isinstance(out_sharding, NamedSharding):
         raise Refused(
             "out_sharding must be a NamedSharding, a PartitionSpec or None, got "
-            f"{type(out_sharding).__name__}.",
+            f"{type(out_sharding).__name__}; give one of them.",
             TypeError,
         )
     if len(out_sharding.spec) > len(shape):
@@ -32,40 +40,33 @@ def resolve(out_sharding: Any, shape: tuple[int, ...]) -> NamedSharding:
             f"out_sharding={out_sharding.spec} names {len(out_sharding.spec)} axes; "
             f"give at most {len(shape)}."
         )
-    return out_sharding
+    kinds = () if mesh.empty else zip(mesh.axis_names, mesh.axis_types, strict=True)
+    explicit = tuple(name for name, kind in kinds if kind == AxisType.Explicit)
+    return Placement(out_sharding, explicit)
 
 
 def place(
-    run: Callable[..., jax.Array], sharding: NamedSharding, elementwise: bool
+    run: Callable[..., jax.Array], placement: Placement, elementwise: bool
 ) -> Callable[..., jax.Array]:
-    """Return `run` with its array placed.
+    """Return `run` compiled, with its array placed.
 
     An elementwise law is computed in its shards. A law that factorizes a matrix is
     computed once and then placed: the factors must not depend on the mesh, and
     factorizations on several simulated CPU devices at once can wait for each other.
     """
-    mesh = sharding.mesh
-    explicit = {
-        name
-        for name, kind in zip(mesh.axis_names, mesh.axis_types, strict=True)
-        if kind == AxisType.Explicit
-    }
+    sharding, explicit = placement
     if not elementwise:
         compute = jax.jit(run)
-        return lambda *args: _move(compute(*args), sharding)
+        move = jax.jit(_identity, out_shardings=sharding)
+        if explicit:
+            move = functools.partial(jax.sharding.reshard, out_shardings=sharding)
+        return lambda *args: move(compute(*args))
     if explicit:
         return jax.jit(
             jax.sharding.auto_axes(run, axes=explicit, out_sharding=sharding)
         )
-
-    def constrained(*args: Any) -> jax.Array:
-        return jax.lax.with_sharding_constraint(run(*args), sharding)
-
-    constrained.__name__ = constrained.__qualname__ = run.__name__
-    return jax.jit(constrained)
+    return jax.jit(run, out_shardings=sharding)
 
 
-def _move(x: jax.Array, sharding: NamedSharding) -> jax.Array:
-    if isinstance(x, jax.core.Tracer):
-        return jax.lax.with_sharding_constraint(x, sharding)
-    return jax.device_put(x, sharding)
+def _identity(x: jax.Array) -> jax.Array:
+    return x

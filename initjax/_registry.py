@@ -11,7 +11,6 @@ import jax
 import numpy as np
 
 from . import laws
-from ._clone import CallableClone
 from ._config import array_node
 from ._errors import Refused
 from ._initializer import Initializer
@@ -31,7 +30,7 @@ _KERAS_MODULES = ("keras", "tf_keras", "tensorflow", "initjax")
 
 
 def _snake(name: str) -> str:
-    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    name = re.sub(r"(\w)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
@@ -79,16 +78,19 @@ def get(identifier: Any) -> Any:
     if identifier is None:
         return None
     if isinstance(identifier, (str, Mapping)):
-        return deserialize(cast("Any", identifier))
+        try:
+            return _deserialize(identifier, {})
+        except Refused as refused:
+            raise refused.at(f"get({identifier!r})") from None
     if isinstance(identifier, (np.ndarray, np.generic, jax.Array)):
         return laws.Constant(identifier)
-    if isinstance(identifier, type):
-        return identifier()
-    if callable(identifier):
-        return identifier
+    found = identifier() if isinstance(identifier, type) else identifier
+    if callable(found):
+        return found
     raise TypeError(
-        f"get({identifier!r}): an identifier is None, a name, a config, a class, an array "
-        f"or a callable, got {type(identifier).__name__}; give a name, such as 'he_normal'."
+        f"get({identifier!r}): an identifier is None, a name, a config, a class, "
+        f"an array or a callable, got {type(identifier).__name__}; "
+        "give a name, such as 'he_normal'."
     )
 
 
@@ -105,8 +107,8 @@ def serialize(
 
     Args:
         initializer: A law, or an instance of a registered class.
-        form: "keras2": {"class_name", "config"}, which Keras 2 and 3 read. "keras3": with
-            "module" and "registered_name"; arrays as Keras 3 writes them.
+        form: "keras2": {"class_name", "config"}, which Keras 2 and 3 read. "keras3":
+            with "module" and "registered_name"; arrays as Keras 3 writes them.
 
     Raises:
         TypeError: Not a law (a function has no config), or a class not registered.
@@ -116,11 +118,9 @@ def serialize(
     if form not in ("keras2", "keras3"):
         raise ValueError(f"{where}: form must be 'keras2' or 'keras3', got {form!r}.")
     if not isinstance(initializer, Initializer):  # pyright: ignore[reportUnnecessaryIsInstance]  # users pass functions
-        hint = "register a subclass of initjax.Initializer and pass an instance."
-        if isinstance(initializer, CallableClone):
-            hint = "a clone of a function has no config; " + hint
         raise TypeError(
-            f"{where}: needs a law, got {type(initializer).__name__}; {hint}"
+            f"{where}: needs a law, got {type(initializer).__name__}; only laws have a "
+            "config: give one, such as HeNormal(), or of a class that you register."
         )
     name, is_keras = _name_of(type(initializer), where)
     config, extra = initializer.get_config(), {}
@@ -156,13 +156,13 @@ def _for_keras(
         extra["seed"] = seed
         path = path_of(initializer.seed)  # type: ignore[attr-defined]
         config["seed"] = int(digest_words(path)[1] >> 1)  # fits signed 32 bits
-    if form == "keras3":
-        if isinstance(value := getattr(initializer, "value", None), ArrayValue):
-            config["value"] = array_node(value)
-        if config.get("batch_axis") == "rest":
-            del config["batch_axis"]
-            config["input_axes"] = config.pop("in_axis")
-            config["output_axes"] = config.pop("out_axis")
+    if config.get("batch_axis") == "rest":
+        del config["batch_axis"]
+        config["input_axes"] = config.pop("in_axis")
+        config["output_axes"] = config.pop("out_axis")
+    value = getattr(initializer, "value", None)
+    if form == "keras3" and isinstance(value, ArrayValue):
+        config["value"] = array_node(value)
     return config, extra
 
 
@@ -180,8 +180,8 @@ def deserialize(
         custom_objects: Classes or functions by name, looked up first.
 
     Raises:
-        ValueError: An unknown name, with the nearest known ones; a foreign module; a bad
-            field, as the constructor says.
+        ValueError: An unknown name, with the nearest known ones; a foreign module; a
+            bad field, as the constructor says.
         TypeError: A config of a wrong kind.
 
     References:
@@ -224,6 +224,9 @@ def _deserialize(config: Any, custom_objects: Mapping[str, Any]) -> Any:
     if not isinstance(found, type):
         return found
     extra = node.get("initjax", {})
+    if not isinstance(extra, Mapping):
+        kind = type(extra).__name__
+        raise Refused(f'needs "initjax" to be a dict, got {kind}; drop it.', TypeError)
     fields = {**cast("Mapping[str, Any]", fields), **cast("Mapping[str, Any]", extra)}
     build = cast("Any", getattr(found, "from_config", None))
     return build(fields) if build else found(**fields)
@@ -246,9 +249,11 @@ def _find(name: str, node: Mapping[str, Any], custom_objects: Mapping[str, Any])
         return _BUILT_IN[name]
     names = [*custom_objects, *_REGISTERED, *_BUILT_IN]
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else ""
+    hint = "see initjax.laws for the catalogue."
+    if near:
+        hint = f"did you mean {' or '.join(map(repr, near))}?"
     raise Refused(
-        f"unknown initializer {name!r}; {hint or 'see initjax.laws for the catalogue.'} "
+        f"unknown initializer {name!r}; {hint} "
         "A law of your own needs initjax.register, or custom_objects."
     )
 
@@ -272,8 +277,8 @@ def register(cls: Any = None, *, name: str | None = None) -> Any:
             is an identifier too. Keras's form "package>Name" works.
 
     Raises:
-        TypeError: Not a subclass of `Initializer`.
-        ValueError: The name is taken by another class.
+        TypeError: Not a subclass of `Initializer`; a name that is not a str.
+        ValueError: An empty name, or one that is taken by another class.
     """
     if cls is None:
         return lambda cls: register(cls, name=name)  # pyright: ignore[reportUnknownLambdaType]  # a decorator with arguments
@@ -282,14 +287,25 @@ def register(cls: Any = None, *, name: str | None = None) -> Any:
             f"register({cls!r}): needs a subclass of initjax.Initializer; "
             "pass functions in custom_objects instead."
         )
-    name = name or cls.__name__
+    where = f"register({cls.__name__})"
+    name = cls.__name__ if name is None else name
+    if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # as above
+        kind = type(name).__name__
+        raise TypeError(f"{where}: name must be a str, got {kind}; leave it out.")
+    if not name:
+        raise ValueError(f"{where}: name must not be empty; leave it out.")
     for spelling in (name, _snake(name)):
         known = _BUILT_IN.get(spelling) or _REGISTERED.get(spelling)
-        if known is not None and known.__qualname__ != cls.__qualname__:
+        if known is not None and _origin(known) != _origin(cls):
             raise ValueError(
-                f"register({cls.__name__}): the name {spelling!r} is taken by "
-                f"{known.__name__}; give another, register(name='package>{cls.__name__}')."
+                f"{where}: the name {spelling!r} is taken by "
+                f"{known.__module__}.{known.__qualname__}; give another, such as "
+                f"register(name='package>{cls.__name__}')."
             )
-    _REGISTERED[name] = cls
-    _REGISTERED.setdefault(_snake(name), cls)
+    _REGISTERED[name] = _REGISTERED[_snake(name)] = cls
     return cls
+
+
+def _origin(cls: type) -> tuple[str, str]:
+    """Return what stays the same when a notebook cell defines a class again."""
+    return cls.__module__, cls.__qualname__

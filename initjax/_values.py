@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import cmath
+import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
+import jax.numpy as jnp
 import numpy as np
+
+from ._errors import Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,4 +52,44 @@ class ArrayValue:
 
     def __repr__(self) -> str:
         """Show nested lists, which build an equal value again."""
-        return repr(self.tolist())
+        return literal(self.tolist())
+
+
+def held(value: np.ndarray[Any, Any], dtype: Any) -> np.ndarray[Any, Any]:
+    """Return an array in `dtype`, or refuse numbers that it does not hold.
+
+    An integer dtype holds whole numbers in its range; a float dtype holds those in its
+    range at its precision.
+    """
+    is_complex = jnp.issubdtype(dtype, jnp.complexfloating)
+    part, wide = (value, np.complex128) if is_complex else (value.real, np.float64)
+    with np.errstate(all="ignore"):  # what does not fit is refused below
+        cast = part.astype(dtype)
+    want, got = part.astype(wide), cast.astype(wide)
+    if jnp.issubdtype(dtype, jnp.inexact):
+        fits = (np.isnan(got) == np.isnan(want)) & (np.isinf(got) == np.isinf(want))
+    else:
+        fits = got == want
+    if not np.all(fits) or (not is_complex and np.any(value.imag)):
+        raise Refused(
+            f"dtype {np.dtype(dtype).name} cannot hold the value; "
+            "give a dtype that can, or another value."
+        )
+    return cast
+
+
+def literal(value: Any) -> str:
+    """Return a Python expression of a value; `repr` has none for inf and NaN."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(literal, cast('list[Any]', value)))}]"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"float('{value}')"
+    if isinstance(value, complex) and not _adds_up(value):
+        return f"complex({literal(value.real)}, {literal(value.imag)})"
+    return repr(value)
+
+
+def _adds_up(value: complex) -> bool:
+    """Tell whether `1+2j`, a sum, gives the number: not with -0.0, inf or NaN."""
+    parts = f"{value.real:g} {value.imag:g}".split()
+    return cmath.isfinite(value) and "-0" not in parts

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from .._errors import Refused
@@ -14,7 +13,7 @@ from .._fields import checked
 from .._initializer import Draw, Initializer
 from .._law import Law, point_law
 from .._samplers import fill
-from .._values import ArrayValue
+from .._values import ArrayValue, held
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -60,8 +59,8 @@ class Ones(Initializer):
 def _constant_value(value: Any) -> Any:
     if isinstance(value, (ArrayValue, jax.core.Tracer)):
         return value
-    if isinstance(value, (bool, int, float, complex)):
-        return value
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        raise Refused("must fit 64 bits; give a float.")
     try:
         array = np.asarray(value)
         if array.dtype.kind in "OUSMm":
@@ -73,7 +72,15 @@ def _constant_value(value: Any) -> Any:
             TypeError,
         ) from None
     kept = ArrayValue.of(array)
-    return kept if array.ndim else kept.tolist()
+    plain = kept.tolist()
+    if array.ndim == 0 and (isinstance(plain, int) or _is_plain(plain)):
+        return plain
+    return kept
+
+
+def _is_plain(x: complex) -> bool:
+    """Tell whether == sees all of a number; not of NaN and -0.0, which stay bytes."""
+    return x == x and ArrayValue.of(x) == ArrayValue.of(x + 0)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -107,7 +114,7 @@ class Constant(Initializer):
 
 def _fill(value: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Draw:
     if not isinstance(value, jax.Array):
-        value = _as_dtype(np.asarray(value), dtype)
+        value = held(np.asarray(value), dtype)
     try:
         fits = np.broadcast_shapes(value.shape, shape) == shape
     except ValueError:
@@ -115,25 +122,6 @@ def _fill(value: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Draw:
     if not fits:
         raise Refused(
             f"a value of shape {value.shape} does not broadcast to the shape; "
-            f"give a scalar, an array of shape {shape}, or call with shape={value.shape}."
+            f"give a scalar, an array of shape {shape}, or another shape."
         )
     return Draw(fill, (value,), random=False)
-
-
-def _as_dtype(
-    value: np.ndarray[Any, Any], dtype: np.dtype[Any]
-) -> np.ndarray[Any, Any]:
-    cast = (
-        np.real(value).astype(dtype) if np.iscomplexobj(value) else value.astype(dtype)
-    )
-    if jnp.issubdtype(dtype, jnp.complexfloating):
-        return value.astype(dtype)
-    lost = bool(np.any(np.imag(value)))
-    if not jnp.issubdtype(dtype, jnp.inexact):
-        lost = lost or bool(np.any(np.asarray(cast, np.float64) != np.real(value)))
-    if lost:
-        raise Refused(
-            f"dtype {dtype.name} cannot hold the value; give a dtype that can, "
-            "or round the value first."
-        )
-    return cast

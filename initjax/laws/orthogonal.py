@@ -82,9 +82,9 @@ class Orthogonal(Initializer):
 class DeltaOrthogonal(Initializer):
     """A convolution kernel that is an orthogonal matrix at its centre, 0 elsewhere.
 
-    The matrix is `Orthogonal(gain)` of shape (in, out) at position (k - 1) // 2 of every
-    spatial axis: the layer keeps norms. Over the kernel the mean is 0 and the standard
-    deviation gain / sqrt(taps * out).
+    The matrix is `Orthogonal(gain)` of shape (in, out) at position (k - 1) // 2 of
+    every spatial axis: the layer keeps norms. Over the kernel the mean is 0 and the
+    standard deviation gain / sqrt(taps * out).
 
     Shapes of rank 3, 4 or 5 with in <= out; float and complex dtypes.
 
@@ -165,7 +165,7 @@ def orthogonal(
     z = _normal(key, (max(rows, columns), min(rows, columns)), dtype)
     q, r = jnp.linalg.qr(z)
     # a zero on R's diagonal keeps its column: sign(0) would erase it
-    diagonal = jnp.diagonal(r)
+    diagonal = jnp.diagonal(r)[None, :]
     q = q * jnp.where(diagonal == 0, jnp.ones_like(diagonal), jnp.sign(diagonal))
     matrix = q.T if wide else q
     others = tuple(n for i, n in enumerate(shape) if i != column_axis)

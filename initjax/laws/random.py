@@ -140,7 +140,7 @@ class RandomUniform(Initializer):
         if low == high or low < info.min or high > info.max:
             raise Refused(
                 f"dtype {dtype.name} needs minval < maxval within "
-                f"[{info.min}, {info.max}], got [{low}, {high})."
+                f"[{info.min}, {info.max}], got [{low}, {high}); give other bounds."
             )
         return low, high
 

@@ -46,7 +46,7 @@ class VarianceScaling(Initializer):
     """Centred law with standard deviation sqrt(scale / n), entries independent.
 
     n is, by `mode`: fan_in, fan_out, their arithmetic mean (fan_avg) or their geometric
-    mean (fan_geo_avg), and never below 1. The distribution is, with s = sqrt(scale / n):
+    mean (fan_geo_avg), and never below 1. The distribution, with s = sqrt(scale / n):
 
     - truncated_normal: a normal cut at two of its standard deviations, widened so that
       s is the standard deviation of what comes out; on (-2.2737 s, 2.2737 s);
@@ -57,9 +57,9 @@ class VarianceScaling(Initializer):
     deviations (2.0791 s), a circular normal, and a uniform disk of radius sqrt(2) s.
 
     Any shape that has the axes; float and complex dtypes. Without axes fans follow
-    Keras: rank 0 is (1, 1), rank 1 (n, n), rank 2 (in, out), above that the leading axes
-    are a receptive field that multiplies both. With axes they follow JAX: axes listed
-    nowhere are receptive field.
+    Keras: rank 0 is (1, 1), rank 1 (n, n), rank 2 (in, out), above that the leading
+    axes are a receptive field that multiplies both. With axes they follow JAX: axes
+    listed nowhere are receptive field.
 
     Args:
         scale: Finite, > 0.

@@ -15,9 +15,9 @@ from jax import lax
 from .. import _samplers as samplers
 from .._errors import Refused
 from .._fields import Real, checked, choice, flag, number
-from .._initializer import Draw, Initializer, as_number, needs
+from .._initializer import Draw, Initializer, needs
 from .._law import Law, point_law
-from .._values import ArrayValue
+from .._values import ArrayValue, held
 
 Shape = tuple[int, ...]
 
@@ -48,7 +48,9 @@ class Identity(Initializer):
         self._check(shape, dtype)
         exact = not jnp.issubdtype(dtype, jnp.inexact)
         work = dtype if exact else samplers.work_dtype(dtype)
-        return Draw(samplers.eye, (as_number("gain", self.gain, work),), random=False)
+        if isinstance(gain := self.gain, jax.Array):
+            return Draw(samplers.eye, (gain.astype(work),), random=False)
+        return Draw(samplers.eye, (held(np.asarray(gain), work),), random=False)
 
     def _law(self, shape: Shape, dtype: np.dtype[Any]) -> Law:
         self._check(shape, dtype)
@@ -62,7 +64,7 @@ class Identity(Initializer):
         if len(shape) != 2:
             raise Refused(
                 f"an identity matrix has rank 2, got rank {len(shape)}; "
-                "for a convolution use DeltaOrthogonal(), else give shape (rows, columns)."
+                "give (rows, columns), or use DeltaOrthogonal() for a convolution."
             )
 
 
@@ -97,8 +99,8 @@ def _get_window(name: str, length: int, *, periodic: bool) -> Any:
         return signal.get_window(name, length, fftbins=periodic)
     except ValueError:
         raise Refused(
-            f"is no window of scipy.signal.get_window that takes no parameters: {name!r}; "
-            "give one, such as 'hann', or the window's values."
+            "scipy.signal.get_window has no such window without parameters; "
+            "give another, such as 'hann', or the window's values."
         ) from None
 
 
@@ -151,12 +153,15 @@ class STFT(Initializer):
         needs(dtype, "float")
         if len(shape) != 3 or shape[1] != 1:
             raise Refused(
-                "needs a shape (frame_length, 1, fft_length // 2 + 1); give such a shape."
+                f"a Fourier kernel has a shape (T, 1, F), got {shape}; "
+                "give (frame_length, 1, fft_length // 2 + 1)."
             )
         if self.window is None:
             return np.ones(shape[0])
         if isinstance(self.window, str):
-            window = _get_window(self.window, shape[0], periodic=self.periodic)
+            # SciPy has no window of length 0
+            window = _get_window(self.window, max(shape[0], 1), periodic=self.periodic)
+            window = window[: shape[0]]
         else:
             window = np.asarray(self.window)
         if window.shape != (shape[0],):

@@ -1,0 +1,138 @@
+"""The one table of laws that every test walks: a new law is a new row."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from initjax import (
+    STFT,
+    Constant,
+    DeltaOrthogonal,
+    GlorotNormal,
+    GlorotUniform,
+    HeNormal,
+    HeUniform,
+    Identity,
+    Initializer,
+    LecunNormal,
+    LecunUniform,
+    Ones,
+    Orthogonal,
+    RandomNormal,
+    RandomUniform,
+    TruncatedNormal,
+    VarianceScaling,
+    Zeros,
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A law, a shape it fills, and what kind of law it is."""
+
+    name: str
+    init: Initializer
+    shape: tuple[int, ...]
+    random: bool = True  # else the key is ignored
+    elementwise: bool = True  # else entries depend on one another
+    ours: bool = False  # whether Keras has no such law, and refuses its config
+
+    @property
+    def keras(self) -> str | None:
+        """The class that real Keras loads the law as."""
+        return None if self.ours else type(self.init).__name__
+
+    def __str__(self) -> str:
+        """Give the name, which pytest shows."""
+        return self.name
+
+
+INF = float("inf")
+C64 = "complex64"
+UNCUT = "untruncated_normal"
+CONV = (3, 3, 4, 8)  # height, width, in, out
+HEADS = (8, 2, 3)  # model, heads, head: the last two are outputs
+EXPERTS = (2, 4, 8)  # expert, in, out: one matrix per expert
+FRAME = (6, 1, 5)  # frame length, 1, frequencies
+WINDOW = np.linspace(0.1, 1, 6)
+
+# fmt: off
+CASES = [
+    # constants
+    Case("zeros", Zeros(), (3, 4), random=False),
+    Case("ones", Ones(), (3, 4), random=False),
+    Case("constant", Constant(-1.5), (3, 4), random=False),
+    Case("constant_column", Constant([[1], [2], [3]]), (3, 4), random=False),
+    Case("complex", Constant(1 + 2j, dtype=C64), (3, 4), random=False, ours=True),
+    Case("complex_row", Constant([1j, 2], dtype=C64), (3, 2), random=False, ours=True),
+    Case("identity", Identity(), (4, 4), random=False),
+    Case("identity_tall", Identity(gain=2.5), (5, 3), random=False),
+    # fixed parameters
+    Case("normal", RandomNormal(), (16, 8)),
+    Case("normal_mean", RandomNormal(mean=1.5, stddev=0.5), (16, 8)),
+    Case("normal_point", RandomNormal(mean=1.5, stddev=0.0), (16, 8)),
+    Case("normal_seed_int", RandomNormal(seed=7), (16, 8)),
+    Case("normal_seed_path", RandomNormal(seed=("encoder", 3, "kernel")), (16, 8)),
+    Case("normal_bfloat16", RandomNormal(dtype="bfloat16"), (16, 8)),
+    Case("uniform", RandomUniform(), (16, 8)),
+    Case("uniform_unit", RandomUniform(0.0, 1.0), (16, 8)),
+    Case("uniform_int", RandomUniform(-3, 10, dtype="int32"), (16, 8)),
+    Case("truncated", TruncatedNormal(), (16, 8)),
+    Case("truncated_mean", TruncatedNormal(mean=-2.0, stddev=0.5), (16, 8)),
+    Case("truncated_tail", TruncatedNormal(lower=5, upper=INF), (16, 8), ours=True),
+    Case("truncated_wide", TruncatedNormal(lower=-100, upper=100), (16, 8), ours=True),
+    Case("truncated_left", TruncatedNormal(lower=-INF, upper=1), (16, 8), ours=True),
+    Case("truncated_exact", TruncatedNormal(exact_stddev=True), (16, 8), ours=True),
+    # fans: modes, distributions, named cases, axes
+    Case("scaling_in", VarianceScaling(), (16, 8)),
+    Case("scaling_out", VarianceScaling(3.0, "fan_out", "uniform"), (16, 8)),
+    Case("scaling_avg", VarianceScaling(0.5, "fan_avg", UNCUT), (16, 8)),
+    Case("scaling_geo", VarianceScaling(2.0, "fan_geo_avg"), (16, 8), ours=True),
+    Case("scaling_vector", VarianceScaling(), (16,)),
+    Case("scaling_scalar", VarianceScaling(), ()),
+    Case("glorot_normal", GlorotNormal(), (16, 8)),
+    Case("glorot_uniform", GlorotUniform(), (16, 8)),
+    Case("he_normal", HeNormal(), CONV),
+    Case("he_uniform", HeUniform(), CONV),
+    Case("lecun_normal", LecunNormal(seed=3), CONV),
+    Case("lecun_uniform", LecunUniform(), CONV),
+    Case("heads", HeNormal(in_axis=0, out_axis=(1, 2)), HEADS, ours=True),
+    Case("experts", HeUniform(in_axis=1, out_axis=2, batch_axis=0), EXPERTS, ours=True),
+    Case("experts_rest", HeNormal(in_axis=1, out_axis=2, batch_axis="rest"), EXPERTS),
+    # factorizations
+    Case("orthogonal", Orthogonal(), (5, 5), elementwise=False),
+    Case("orthogonal_tall", Orthogonal(gain=2.0), (9, 4), elementwise=False),
+    Case("orthogonal_wide", Orthogonal(seed="head"), (4, 9), elementwise=False),
+    Case("orthogonal_conv", Orthogonal(), CONV, elementwise=False),
+    Case("column", Orthogonal(column_axis=0), HEADS, elementwise=False, ours=True),
+    Case("delta_3d", DeltaOrthogonal(), (3, 4, 6), elementwise=False, ours=True),
+    Case("delta_4d", DeltaOrthogonal(0.5), (3, 3, 4, 4), elementwise=False, ours=True),
+    Case("delta_5d", DeltaOrthogonal(), (2, 3, 4, 2, 5), elementwise=False, ours=True),
+    # transforms
+    Case("stft", STFT(), FRAME, random=False),
+    Case("stft_imag", STFT("imag", "hamming", "spectrum", True), FRAME, random=False),
+    Case("stft_plain", STFT(window=None, scaling=None), FRAME, random=False),
+    Case("stft_array", STFT(window=WINDOW), FRAME, random=False),
+]
+
+# the same laws on arrays without entries
+EMPTY = [
+    Case("zeros", Zeros(), (0,), random=False),
+    Case("constant", Constant(2.0), (0, 3), random=False),
+    Case("identity", Identity(), (0, 3), random=False),
+    Case("normal", RandomNormal(), (3, 0)),
+    Case("uniform", RandomUniform(), (0,)),
+    Case("truncated", TruncatedNormal(), (2, 0, 3)),
+    Case("he_normal_no_inputs", HeNormal(), (0, 4)),
+    Case("glorot_uniform_no_outputs", GlorotUniform(), (4, 0)),
+    Case("orthogonal_no_rows", Orthogonal(), (0, 3), elementwise=False),
+    Case("delta_no_taps", DeltaOrthogonal(), (0, 2, 3), elementwise=False, ours=True),
+    Case("stft_no_frame", STFT(), (0, 1, 3), random=False),
+    Case("stft_no_bins", STFT(), (6, 1, 0), random=False),
+]
+# fmt: on
+
+RANDOM = [case for case in CASES if case.random]
+FIXED = [case for case in CASES if not case.random]
+ELEMENTWISE = [case for case in CASES if case.elementwise]
+KERAS = [case for case in CASES if case.keras]

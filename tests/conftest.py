@@ -1,0 +1,23 @@
+"""The strictest JAX there is, on eight simulated CPU devices."""
+
+import os
+
+# read when JAX's backend starts and when keras is imported, so set before both
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["KERAS_BACKEND"] = "jax"
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+)
+
+import jax
+import pytest
+
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_debug_key_reuse", True)
+
+
+@pytest.fixture
+def key():
+    """The root key: one per test, and using it twice is an error."""
+    return jax.random.key(20_260_101)

@@ -1,0 +1,137 @@
+"""I1, I2: the bits depend on config, key, shape and dtype, and on nothing else."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from cases import CASES, ELEMENTWISE, RANDOM
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
+from tools import COMPLEX, FLOATS, assert_same_bits, root, wide
+
+SHAPES = {0: (), 1: (16,), 2: (8, 16), 3: (2, 8, 16), 4: (3, 3, 8, 8)}
+SKIPPED = {"constant_column", "complex", "complex_row", "uniform_int"}  # other shapes
+LAWS = [case for case in ELEMENTWISE if case.random and case.name not in SKIPPED]
+
+
+def shape_of(case):
+    """A shape of the law's rank whose last two axes eight devices divide."""
+    return SHAPES[len(case.shape)]
+
+
+def accepted(dtype):
+    """The laws that draw this dtype: those without a mean or a cut, if complex."""
+    if dtype not in COMPLEX:
+        return LAWS
+    kinds = ("normal", "scaling", "glorot", "he", "lecun", "experts")
+    named = [case for case in LAWS if case.name.startswith(kinds)]
+    return [case for case in named if not getattr(case.init, "mean", 0)]
+
+
+def draw(cases, dtype):
+    """One function of a key that draws every law."""
+    return lambda key: [
+        case.init(jax.random.clone(key), shape_of(case), dtype) for case in cases
+    ]
+
+
+def check(cases, actual, expected, where):
+    for case, a, b in zip(cases, actual, expected, strict=True):
+        assert_same_bits(a, b, f"{case.name} {where}")
+
+
+@pytest.mark.parametrize("dtype", [*FLOATS, *COMPLEX])
+def test_eager_jit_vmap_and_sharded_bits_are_equal(dtype):
+    """Bit for bit, for every elementwise law, on three shardings over 8 devices."""
+    cases = accepted(dtype)
+    mesh = jax.make_mesh((4, 2), ("a", "b"), axis_types=(AxisType.Auto,) * 2)
+    with wide(dtype):
+        eager = draw(cases, dtype)(root())
+        check(cases, jax.jit(draw(cases, dtype))(root()), eager, "in jit")
+        keys = jax.vmap(jax.random.key)(jnp.array([1, 5, 2]))
+        rows = [x[1] for x in jax.jit(jax.vmap(draw(cases, dtype)))(keys)]
+        check(cases, rows, eager, "in a row of vmap")
+        for spec in (("a", "b"), (("b", "a"), None), (None, ("a", "b"))):
+            shardings = [
+                NamedSharding(mesh, placed(spec, len(shape_of(case)))) for case in cases
+            ]
+            jitted = jax.jit(draw(cases, dtype), out_shardings=shardings)
+            arrays = jitted(root())
+            check(cases, arrays, eager, f"sharded as {spec}")
+            for array, sharding in zip(arrays, shardings, strict=True):
+                assert array.sharding.is_equivalent_to(sharding, array.ndim)
+
+
+def placed(spec, rank):
+    """A spec for the last two axes as one for a weight of any rank."""
+    return P(*[None] * (rank - 2), *(spec[2 - rank :] if rank < 2 else spec))
+
+
+@pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
+@pytest.mark.parametrize("case", CASES[::5], ids=str)
+def test_out_sharding_places_and_changes_no_bit(case, kind):
+    mesh = jax.make_mesh((4, 2), ("a", "b"), axis_types=(kind,) * 2)
+    shape = case.shape
+    last = ["b"] if shape and shape[-1] % 2 == 0 else []  # else replicated
+    sharding = NamedSharding(mesh, P(*[None] * (len(shape) - 1) * len(last), *last))
+    plain = case.init(root(), shape)
+    placed = case.init(root(), shape, out_sharding=sharding)
+    assert_same_bits(placed, plain)
+    assert placed.sharding.is_equivalent_to(sharding, placed.ndim)
+
+
+def set_mesh(mesh):
+    return (getattr(jax, "set_mesh", None) or jax.sharding.use_mesh)(mesh)
+
+
+@pytest.mark.parametrize("name", ["he_normal", "orthogonal_conv"])
+@pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
+def test_a_partition_spec_takes_the_mesh_of_the_context(name, kind):
+    init = next(case.init for case in CASES if case.name == name)
+    mesh = jax.make_mesh((4, 2), ("a", "b"), axis_types=(kind,) * 2)
+    spec = P(None, None, "b", "a")
+    plain = init(root(), (3, 3, 4, 8))
+    with set_mesh(mesh):
+        eager = init(root(), (3, 3, 4, 8), out_sharding=spec)
+        jitted = jax.jit(lambda key: init(key, (3, 3, 4, 8), out_sharding=spec))(root())
+    for placed in (eager, jitted):
+        assert placed.sharding.is_equivalent_to(NamedSharding(mesh, spec), 4)
+    assert_same_bits(eager, plain)
+    if name == "he_normal":  # a factorization under jit may move its last bits
+        assert_same_bits(jitted, plain)
+
+
+@pytest.mark.parametrize("case", [c for c in RANDOM if not c.elementwise], ids=str)
+def test_factorizations_are_equal_eagerly_in_jit_and_in_vmap(case):
+    eager = case.init(root(), case.shape)
+    assert_same_bits(jax.jit(lambda k: case.init(k, case.shape))(root()), eager)
+    keys = jax.vmap(jax.random.key)(jnp.array([1, 5]))
+    rows = jax.vmap(lambda k: case.init(k, case.shape))(keys)
+    assert_same_bits(rows[1], eager)
+
+
+@pytest.mark.parametrize("case", RANDOM, ids=str)
+def test_raw_and_typed_keys_give_the_same_array(case):
+    raw = jax.random.PRNGKey(5)
+    assert_same_bits(case.init(raw, case.shape), case.init(root(5), case.shape))
+
+
+@pytest.mark.parametrize("impl", ["rbg", "unsafe_rbg"])
+@pytest.mark.parametrize(
+    "name", ["normal", "he_normal", "truncated_tail", "orthogonal"]
+)
+def test_other_generators_are_pure_too(name, impl):
+    case = next(case for case in CASES if case.name == name)
+    first, again = (
+        case.init(jax.random.key(1, impl=impl), case.shape, "float32") for _ in range(2)
+    )
+    assert_same_bits(again, first)
+    assert np.isfinite(first).all()
+
+
+def test_small_minor_axes_do_not_change_the_bits():
+    """The loop that XLA makes depends on the shape; the numbers must not."""
+    init = next(case.init for case in CASES if case.name == "normal")
+    flat = np.asarray(init(root(), (30_000,)))
+    for shape in [(10_000, 3), (3_000, 10), (300, 100), (1, 30_000), (30_000, 1)]:
+        assert_same_bits(np.ravel(init(root(), shape)), flat, str(shape))

@@ -1,0 +1,148 @@
+"""What is compiled: one fused pass, one executable for all numbers, one hash in use."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from cases import ELEMENTWISE
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
+from tools import root
+
+import initjax as ij
+
+SHAPES = {0: None, 1: None, 2: (4096, 4096), 3: (16, 1024, 1024), 4: (3, 3, 1024, 1824)}
+MIB = 2**20
+# one row a compiled family: laws that only differ in their numbers share an executable
+LAWS = [
+    ij.Zeros(),
+    ij.Constant(0.5),
+    ij.Identity(),
+    ij.RandomNormal(),
+    ij.RandomNormal(1.0, 2.0),
+    ij.RandomNormal(seed=("layer", 3)),
+    ij.RandomUniform(),
+    ij.TruncatedNormal(),
+    ij.TruncatedNormal(1.0),
+    ij.TruncatedNormal(lower=5, upper=np.inf),
+    ij.TruncatedNormal(lower=-100, upper=100),
+    ij.GlorotUniform(),
+    ij.HeNormal(),
+    ij.VarianceScaling(distribution="untruncated_normal"),
+]
+
+
+def compiled(init, shape, dtype, **jit):
+    return jax.jit(lambda key: init(key, shape, dtype), **jit).lower(root()).compile()
+
+
+def test_the_table_has_every_elementwise_law():
+    tested = {type(init) for init in LAWS}
+    families = {type(case.init) for case in ELEMENTWISE}
+    shared = {  # executables of HeNormal, GlorotUniform and Constant
+        *(ij.Ones, ij.GlorotNormal, ij.LecunNormal, ij.HeUniform, ij.LecunUniform),
+        ij.STFT,  # never large: window length times frequencies
+    }
+    assert families - tested == shared
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("init", LAWS, ids=repr)
+def test_no_scratch_memory_at_64_mib(init, dtype):
+    rows = 64 * MIB // jnp.dtype(dtype).itemsize // 4096
+    analysis = compiled(init, (rows, 4096), dtype).memory_analysis()
+    assert analysis.output_size_in_bytes == 64 * MIB
+    assert analysis.temp_size_in_bytes == 0
+
+
+@pytest.mark.parametrize("spec", [P("d"), P(None, "d")], ids=str)
+@pytest.mark.parametrize("init", LAWS, ids=repr)
+def test_no_scratch_memory_on_any_of_eight_devices(init, spec):
+    mesh = jax.make_mesh((8,), ("d",), axis_types=(AxisType.Auto,))
+    sharding = NamedSharding(mesh, spec)
+    program = compiled(init, (4096, 4096), "float32", out_shardings=sharding)
+    analysis = program.memory_analysis()
+    assert analysis.output_size_in_bytes == 64 * MIB // 8
+    assert analysis.temp_size_in_bytes == 0
+    assert "f32[4096,4096]" not in program.as_text()  # nobody holds the whole
+
+
+def count_compilations(run):
+    """How many executables XLA builds while `run` runs."""
+    built = []
+
+    def listen(event, seconds, **_):
+        if event == "/jax/core/compile/backend_compile_duration":
+            built.append(seconds)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        run()
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    return len(built)
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        lambda s: ij.RandomNormal(stddev=s),
+        lambda s: ij.RandomUniform(-s, s),
+        lambda s: ij.TruncatedNormal(stddev=s),
+        lambda s: ij.VarianceScaling(s),
+        lambda s: ij.Constant(s),
+        lambda s: ij.Orthogonal(s),
+        lambda s: ij.RandomNormal(seed=("layer", int(1e6 * s))),
+    ],
+    ids="normal uniform truncated scaling constant orthogonal clones".split(),
+)
+def test_one_executable_serves_a_hundred_numbers(law):
+    keys = [jax.random.key(i) for i in range(101)]
+    law(0.5)(keys[100], (17, 5))
+
+    def hundred():
+        for i in range(100):
+            law(0.01 * (i + 1))(keys[i], (17, 5))
+
+    assert count_compilations(hundred) == 0
+
+
+def test_the_counter_of_compilations_counts():
+    assert count_compilations(lambda: ij.RandomNormal()(root(), (19, 23))) == 1
+
+
+def test_equal_configs_cause_one_trace():
+    traces = []
+
+    @jax.jit
+    def plain(key):
+        traces.append(1)
+        return key
+
+    def init(key, config):
+        traces.append(config)
+        return config(key, (3,))
+
+    jitted = jax.jit(init, static_argnums=1)
+    jitted(root(1), ij.HeNormal(seed=("a", 1)))
+    jitted(root(2), ij.HeNormal(seed=["a", np.int32(1)]))
+    assert len(traces) == 1
+
+
+def test_inside_a_larger_function_the_hash_is_computed_once():
+    """Four uses of one weight: XLA would copy the hash into each without a barrier."""
+
+    def step(key, x):
+        w = ij.nn.normal(0.02)(key, (256, 256), "float32")
+        return x @ w, w.sum(0), jnp.tanh(w).mean(), (w * 2).max(1)
+
+    x = jnp.ones((8, 256))
+    with jax.debug_key_reuse(False):
+        text = jax.jit(step).lower(root(), x).compile().as_text()
+    parity = str(0x1BD11BDA)  # threefry's key schedule holds it once a hash
+    assert text.count(parity) == 1
+
+
+def test_the_law_is_named_in_profiles():
+    lowered = jax.jit(lambda key: ij.HeNormal()(key, (4, 4))).lower(root())
+    assert "truncated_normal" in lowered.as_text()

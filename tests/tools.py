@@ -1,0 +1,57 @@
+"""What several tests need: fresh keys, 64-bit mode, comparisons of bits and moments."""
+
+import contextlib
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+FLOATS = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
+COMPLEX = ("complex64", "complex128")
+WIDE = ("float64", "complex128", "int64", "uint64")
+# before jaxlib 0.9 XLA's log differs in the last bit between vector loop and remainder
+STABLE_LOG = tuple(map(int, jax.__version__.split(".")[:2])) >= (0, 9)
+
+
+def root(seed=5):
+    """A fresh typed key: the same bits, not yet used."""
+    return jax.random.key(seed)
+
+
+def wide(dtype):
+    """64-bit mode for the dtypes that need it."""
+    if jnp.dtype(dtype).name not in WIDE:
+        return contextlib.nullcontext()
+    if hasattr(jax, "enable_x64"):
+        return jax.enable_x64(True)
+    return jax.experimental.enable_x64()
+
+
+def assert_same_bits(actual, expected, what=""):
+    """Equal dtype, shape and bytes; on an old XLA equal up to its log's last bit."""
+    a, b = np.asarray(actual), np.asarray(expected)
+    assert (a.dtype, a.shape) == (b.dtype, b.shape), what
+    if STABLE_LOG or a.tobytes() == b.tobytes():
+        assert a.tobytes() == b.tobytes(), f"{what}: {np.mean(a != b):.2%} differ"
+        return
+    differ = a != b
+    eps = float(jnp.finfo(a.dtype).eps)
+    assert differ.mean() < 0.03, what
+    np.testing.assert_allclose(
+        a.astype(np.complex128), b.astype(np.complex128), rtol=2 * eps, err_msg=what
+    )
+
+
+def assert_moments(x, mean, std, what=""):
+    """Mean and standard deviation within five standard errors."""
+    x = np.asarray(x).ravel()
+    x = x.astype(np.complex128 if np.iscomplexobj(x) else np.float64)
+    n = x.size
+    square = np.abs(x - mean) ** 2
+    mean_error = abs(x.mean() - mean) * math.sqrt(n) / std
+    assert mean_error < 5, f"{what}: mean is {mean_error:.1f} standard errors off"
+    square_error = abs(square.mean() - std**2) * math.sqrt(n) / square.std()
+    assert square_error < 5, (
+        f"{what}: variance is {square_error:.1f} standard errors off"
+    )
