@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast, overload
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from ._errors import Refused
 from ._fields import checked, integer, stream
@@ -102,7 +103,7 @@ def _extend(initializer: Any, suffix: Path) -> Any:
 
 
 def _next_anonymous() -> int:
-    if isinstance(jnp.zeros(()), jax.core.Tracer):
+    if isinstance(jnp.zeros(()), Tracer):
         raise Refused(
             "an anonymous clone inside a traced function would draw other weights at "
             "each trace; give the clone a name: clone_initializer(init, 'name')."

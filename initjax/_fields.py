@@ -16,6 +16,7 @@ from typing import Any, cast
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from ._errors import Refused
 from ._streams import clean_seed
@@ -133,7 +134,7 @@ def default_dtype(value: Any) -> str | None:
 
 def as_scalar(value: Any) -> Any:
     """Return concrete NumPy and JAX scalars as Python numbers, all else unchanged."""
-    if isinstance(value, jax.core.Tracer):
+    if isinstance(value, Tracer):
         if value.ndim:
             raise Refused(
                 f"must be a scalar, got a traced array of shape {value.shape}."

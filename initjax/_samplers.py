@@ -9,6 +9,7 @@ the operations here is part of the contract.
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -172,44 +173,59 @@ def _central(
 
 
 def _upper_tail(
-    key: jax.Array, shape: Shape, work: Any, lower: float, upper: float
+    key: jax.Array, shape: Shape, work: np.dtype[Any], lower: float, upper: float
 ) -> jax.Array:
     """Standard normal on (lower, upper) with lower > TAIL, by inverse survival.
 
-    Solves log(Q(lower + d) / Q(lower)) = log(v) for d by Newton's method, with Q(x) the
-    survival function, as exp(-x^2 / 2) times Mills' ratio: nothing underflows, and d
-    keeps its full precision where lower is large.
+    The distance d from `lower` solves log(Q(lower) / Q(lower + d)) = s, Q the survival
+    function and s exponential; d(s) is smooth, and its Chebyshev series has one
+    expensive operation, the logarithm: a solver in its place would not fuse.
     """
-    terms, steps = (14, 3) if work == np.float32 else (30, 4)
-    ratio = _survival_ratio(lower, upper)
+    terms = 24 if work == np.float32 else 64
+    bits = np.finfo(work).nmant
+    ratio, reach, series = _tail_series(lower, upper, bits, terms)
     v = 1 - _unit(key, shape, work)
     s = -jnp.log(_at(ratio, work) + _at(1 - ratio, work) * v)
-    start = _at(lower, work)
-    log_mills = _at(math.log(_mills(lower, terms)), work)
-    d = 2 * s / (jnp.sqrt(start * start + 2 * s) + start)
-    for _ in range(steps):
-        mills = _mills(start + d, terms)
-        excess = (start + d / 2) * d - (jnp.log(mills) - log_mills) - s
-        d = jnp.maximum(d - excess * mills, 0)
-    inf = _at(np.inf, work)
+    y = s * _at(4 / reach, work) - _at(2, work)  # twice the variable on [-1, 1]
+    ahead = behind = jnp.zeros_like(y)
+    for coefficient in series[:0:-1]:  # Clenshaw
+        ahead, behind = y * ahead - behind + _at(coefficient, work), ahead
+    d = y / 2 * ahead - behind + _at(series[0], work)
+    start, inf = _at(lower, work), _at(np.inf, work)
     below = np.nextafter(_at(upper, work), -inf)
     return jnp.clip(start + d, np.nextafter(start, inf), below)
 
 
-def _mills(x: Any, terms: int) -> Any:
+@functools.lru_cache
+def _tail_series(
+    lower: float, upper: float, bits: int, terms: int
+) -> tuple[float, float, tuple[float, ...]]:
+    """Return Q(upper) / Q(lower), the largest s, and Chebyshev's series of d(s)."""
+    gap = (upper - lower) * (upper + lower) / 2
+    ratio = 0.0
+    if not math.isinf(upper):
+        ratio = math.exp(-gap) * _mills(upper) / _mills(lower)
+    reach = min(bits * math.log(2), -math.log(ratio) if ratio else math.inf)
+
+    def distance(y: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        s = (y + 1) * reach / 2
+        d = 2 * s / (np.sqrt(lower * lower + 2 * s) + lower)
+        for _ in range(6):  # Newton: the slope of log Q is -1 / Mills' ratio
+            mills = _mills(lower + d)
+            excess = (lower + d / 2) * d - np.log(mills / _mills(lower)) - s
+            d = d - excess * mills
+        return d
+
+    series = np.polynomial.chebyshev.chebinterpolate(distance, terms - 1)
+    return ratio, reach, tuple(series.tolist())
+
+
+def _mills(x: Any) -> Any:
     """Mills' ratio Q(x) / pdf(x) by Laplace's continued fraction, for x > TAIL."""
     tail = x
-    for n in range(terms, 0, -1):
+    for n in range(40, 0, -1):
         tail = x + n / tail
     return 1 / tail
-
-
-def _survival_ratio(lower: float, upper: float) -> float:
-    """Return Q(upper) / Q(lower) for TAIL < lower < upper."""
-    if math.isinf(upper):
-        return 0.0
-    gap = (upper - lower) * (upper + lower) / 2
-    return math.exp(-gap) * _mills(upper, 40) / _mills(lower, 40)
 
 
 def _polar(key: jax.Array, shape: Shape, work: Any) -> tuple[jax.Array, jax.Array]:

@@ -296,7 +296,7 @@ KINDS = {
         ]
     },
     # shapes
-    "RandomNormal()(key, shape=5)": "shape must be a sequence of ints, got 5; give (5,).",
+    "Zeros()(key, shape=5)": "shape must be a sequence of ints, got 5; give (5,).",
     "RandomNormal()(key, shape=None)": "shape must be a sequence of ints, got None.",
     "RandomNormal()(key, shape=(5.0,))": (
         "shape must be a sequence of ints, got (5.0,)."
@@ -488,7 +488,8 @@ OTHERS = [
         lambda key: ij.HeNormal()(key, (4, 4), None, P("d")),
         ValueError,
         re.compile(
-            r"HeNormal\(\)\(key, shape=\(4, 4\)\): out_sharding=P.*\('d',\) has no mesh; "
+            r"HeNormal\(\)\(key, shape=\(4, 4\)\): out_sharding="
+            r"P.*\('d',\) has no mesh; "
             r"call under jax\.set_mesh\(mesh\), or give NamedSharding\(mesh, spec\)\."
         ),
     ),

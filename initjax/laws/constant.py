@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 from .._errors import Refused
 from .._fields import checked
@@ -57,7 +58,7 @@ class Ones(Initializer):
 
 
 def _constant_value(value: Any) -> Any:
-    if isinstance(value, (ArrayValue, jax.core.Tracer)):
+    if isinstance(value, (ArrayValue, Tracer)):
         return value
     if isinstance(value, int) and not -(2**63) <= value < 2**64:
         raise Refused("must fit 64 bits; give a float.")
