@@ -58,7 +58,7 @@ def _keras_fans(shape: Sequence[int]) -> Fans:
 
 
 def _resolve(shape: Sequence[int], groups: dict[str, Axes]) -> dict[str, Axes]:
-    """Count negative axes from the front; refuse those that are out of range or twice."""
+    """Count axes from the front; refuse those that are out of range or twice."""
     rank = len(shape)
     owner: dict[int, str] = {}
     resolved: dict[str, Axes] = {}

@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
 from ._errors import Refused
 from ._streams import clean_seed
+from ._values import numeric_dtype
 
 Check = Callable[[Any], Any]
 Real = float | jax.Array
@@ -119,17 +119,10 @@ def default_dtype(value: Any) -> str | None:
     """Accept None or a dtype; keep its name."""
     if value is None:
         return None
-    try:
-        if isinstance(value, type) and value in (bool, int, float, complex):
-            return jnp.result_type(value).name  # JAX's default of the kind
-        kind = jnp.dtype(value)
-        if not jnp.issubdtype(kind, jnp.number) and kind != jnp.bool_:
-            raise TypeError
-        return kind.name
-    except TypeError:
-        raise Refused(
-            "must be None or a numeric dtype, such as 'bfloat16'.", TypeError
-        ) from None
+    dtype = numeric_dtype(value)
+    if dtype is None:
+        raise Refused("must be None or a numeric dtype, such as 'bfloat16'.", TypeError)
+    return dtype.name
 
 
 def as_scalar(value: Any) -> Any:

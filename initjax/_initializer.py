@@ -4,38 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import functools
-import math
-import operator
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Self, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from ._bits import checks_reuse, fold_in_block
+from ._arguments import as_dtype, as_shape, show_dtype
+from ._compile import Draw, prepare
 from ._config import read_fields, to_plain
 from ._errors import Refused
 from ._fields import checked, default_dtype
 from ._law import Law
-from ._placement import Placement, place, resolve
-from ._streams import as_key, digest_words, path_of
+from ._placement import resolve
+from ._streams import as_key
+from ._values import literal
 
 Shape = tuple[int, ...]
 OutSharding = NamedSharding | PartitionSpec | None
-Sampler = Callable[..., jax.Array]
-
-
-class Draw(NamedTuple):
-    """How a law makes one array: a sampler, its traced numbers, its static options."""
-
-    sampler: Sampler
-    numbers: tuple[Any, ...] = ()
-    options: tuple[tuple[str, Any], ...] = ()
-    random: bool = True
-    elementwise: bool = True
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -97,16 +84,14 @@ class Initializer:
                 under `jax.set_mesh`.
         """
         try:
-            sizes, kind = (
-                _as_shape(shape),
-                as_dtype(self.dtype if dtype is None else dtype),
-            )
+            sizes = as_shape(shape)
+            kind = as_dtype(self.dtype if dtype is None else dtype)
             where = None if out_sharding is None else resolve(out_sharding, sizes)
-            run, numbers, random = _prepare(self, sizes, kind, where)
+            run, numbers, random = prepare(self, sizes, kind, where)
             return run(as_key(key) if random else None, *numbers)
         except Refused as refused:
-            shown = "" if dtype is None else f", dtype={_show_dtype(dtype)}"
-            raise refused.at(f"{self!r}(key, shape={shape}{shown})") from None
+            shown = "" if dtype is None else f", dtype={show_dtype(dtype)}"
+            raise refused.at(f"{self!r}(key, shape={shape!r}{shown})") from None
 
     def law(self, shape: Sequence[int], dtype: Any = None) -> Law:
         """Return what the law promises for one entry of a weight of this shape.
@@ -120,9 +105,10 @@ class Initializer:
         """
         try:
             kind = as_dtype(self.dtype if dtype is None else dtype)
-            return self._law(_as_shape(shape), kind)
+            return self._law(as_shape(shape), kind)
         except Refused as refused:
-            raise refused.at(f"{self!r}.law(shape={shape})") from None
+            shown = "" if dtype is None else f", dtype={show_dtype(dtype)}"
+            raise refused.at(f"{self!r}.law(shape={shape!r}{shown})") from None
 
     def bind(self, key: jax.Array) -> Bound:
         """Return this law with a key, to be called as (shape, dtype).
@@ -164,27 +150,29 @@ class Initializer:
             for name in given:
                 if name not in names:
                     near = difflib.get_close_matches(name, names, n=1)
-                    hint = (
-                        f"did you mean {near[0]!r}?"
-                        if near
-                        else f"known: {sorted(names)}."
-                    )
+                    hint = f"known: {sorted(names)}."
+                    if near:
+                        hint = f"did you mean {near[0]!r}?"
                     raise Refused(f"has no field {name!r}; {hint}")
         except Refused as refused:
-            raise refused.at(f"{cls.__name__}.from_config({dict(config)!r})") from None
+            raise refused.at(f"{cls.__name__}.from_config({config!r})") from None
         return cls(**given)
 
     def __repr__(self) -> str:
         """Show the arguments that differ from their defaults; `eval` gives an equal."""
         shown = [
-            f"{field.name}={_literal(getattr(self, field.name))}"
+            f"{field.name}={literal(getattr(self, field.name))}"
             for field in dataclasses.fields(self)
-            if field.init and _differs(getattr(self, field.name), field.default)
+            if field.init and not _is_default(getattr(self, field.name), field.default)
         ]
         return f"{type(self).__name__}({', '.join(shown)})"
 
     def _validate(self) -> None:
         """Refuse fields that do not go together."""
+
+    def _is_small(self) -> bool:
+        """Tell whether a cache may hold this config and its arguments."""
+        return True
 
     def _draw(self, shape: Shape, dtype: np.dtype[Any]) -> Draw:
         """Return how an array is made; by default, by this config's own `_sample`."""
@@ -194,7 +182,14 @@ class Initializer:
     def _sample_config(
         key: jax.Array, shape: Shape, dtype: Any, *, config: Initializer
     ) -> jax.Array:
-        return config._sample(key, shape, dtype)
+        x = config._sample(key, shape, dtype)
+        if (x.shape, x.dtype) != (shape, dtype):
+            raise Refused(
+                f"_sample returned shape {x.shape} and dtype {x.dtype}, not the asked "
+                f"{shape} and {dtype}; return what was asked.",
+                TypeError,
+            )
+        return x
 
     def _sample(self, key: jax.Array, shape: Shape, dtype: Any) -> jax.Array:
         """Return the array: a law's mathematics, in jax.numpy and jax.random."""
@@ -207,7 +202,8 @@ class Initializer:
     def _law(self, shape: Shape, dtype: np.dtype[Any]) -> Law:
         """Return the law of an entry."""
         raise Refused(
-            "does not say what it promises; define _law(self, shape, dtype) in the class.",
+            "does not say what it promises; "
+            "define _law(self, shape, dtype) in the class.",
             TypeError,
         )
 
@@ -226,153 +222,5 @@ class Bound:
         return self.initializer(self.key, shape, dtype, out_sharding)
 
 
-def needs(dtype: np.dtype[Any], *kinds: str) -> None:
-    """Refuse dtypes that are of none of the kinds "float", "complex", "int", "bool"."""
-    types = {
-        "float": jnp.floating,
-        "complex": jnp.complexfloating,
-        "int": jnp.integer,
-        "bool": jnp.bool_,
-    }
-    if not any(jnp.issubdtype(dtype, types[kind]) for kind in kinds):
-        raise Refused(
-            f"draws {' or '.join(kinds)} arrays, got dtype {dtype.name}; "
-            f"give such a dtype{', or use RandomUniform or Constant' if 'int' not in kinds else ''}.",
-            TypeError,
-        )
-
-
-def as_number(name: str, value: Any, dtype: np.dtype[Any]) -> Any:
-    """Return a hyper-parameter as a scalar of the dtype a sampler computes in."""
-    if isinstance(value, jax.Array):
-        return value.astype(dtype)
-    if dtype.kind in "iu" and value != int(value):
-        raise Refused(
-            f"{name}={value!r} is not an integer, but dtype is {dtype.name}; "
-            f"give an integer {name} or a float dtype."
-        )
-    return np.asarray(value, dtype)
-
-
-def as_dtype(dtype: Any) -> np.dtype[Any]:
-    """Return the dtype that comes out, or refuse what JAX would silently narrow."""
-    if dtype is None or (
-        isinstance(dtype, type) and dtype in (float, int, complex, bool)
-    ):
-        return jnp.result_type(dtype or float)
-    try:
-        kind = jnp.dtype(dtype)
-    except TypeError:
-        raise Refused(
-            f"dtype={dtype!r} is not a dtype; give one, such as jnp.float32.", TypeError
-        ) from None
-    if kind.name in _WIDE and not jax.config.jax_enable_x64:  # pyright: ignore[reportAttributeAccessIssue]  # flags are set at run time
-        raise Refused(
-            f"dtype {kind.name} needs 64-bit mode; set "
-            "jax.config.update('jax_enable_x64', True), or ask for "
-            f"{_WIDE[kind.name]}."
-        )
-    return kind
-
-
-_WIDE = {
-    "float64": "float32",
-    "int64": "int32",
-    "uint64": "uint32",
-    "complex128": "complex64",
-}
-
-
-def _show_dtype(dtype: Any) -> str:
-    try:
-        return jnp.dtype(dtype).name
-    except TypeError:
-        return repr(dtype)
-
-
-def _as_shape(shape: Any) -> Shape:
-    try:
-        sizes = tuple([operator.index(size) for size in shape])
-    except TypeError:
-        hint = f"; give ({shape},)." if isinstance(shape, int) else "."
-        raise Refused(
-            f"shape must be a sequence of ints, got {shape!r}{hint}", TypeError
-        ) from None
-    if sizes and min(sizes) < 0:
-        raise Refused(f"sizes must be >= 0, got {min(sizes)}; give a shape without it.")
-    return sizes
-
-
-def _literal(value: Any) -> str:
-    infinite = isinstance(value, float) and math.isinf(value)
-    return f"float('{value}')" if infinite else repr(value)
-
-
-def _differs(value: Any, default: Any) -> bool:
-    return isinstance(value, jax.Array) or value != default
-
-
-def _prepare(
-    config: Initializer,
-    shape: Shape,
-    dtype: np.dtype[Any],
-    placement: Placement | None,
-) -> tuple[Callable[..., jax.Array], tuple[Any, ...], bool]:
-    """Return the compiled call, its traced arguments, and whether it takes a key."""
-    prepare = _prepare_known if _is_hashable(config) else _prepare_new
-    return prepare(config, shape, dtype, placement)
-
-
-def _is_hashable(value: Any) -> bool:
-    """Tell whether a config, or its options, hold no tracer."""
-    try:
-        hash(value)
-    except TypeError:
-        return False
-    return True
-
-
-def _prepare_new(
-    config: Initializer,
-    shape: Shape,
-    dtype: np.dtype[Any],
-    placement: Placement | None,
-) -> tuple[Callable[..., jax.Array], tuple[Any, ...], bool]:
-    draw = config._draw(shape, dtype)
-    path = path_of(getattr(config, "seed", None)) if draw.random else ()
-    numbers = (digest_words(path), *draw.numbers) if path else draw.numbers
-    compiled = _compiled if _is_hashable(draw.options) else _compiled.__wrapped__
-    run = compiled(
-        draw.sampler, draw.options, shape, dtype, bool(path), draw.random,
-        draw.elementwise, placement, checks_reuse(),
-    )  # fmt: skip
-    return run, numbers, draw.random
-
-
-_prepare_known = functools.lru_cache(maxsize=4096)(_prepare_new)
-
-
-@functools.lru_cache(maxsize=4096)
-def _compiled(
-    sampler: Sampler,
-    options: tuple[tuple[str, Any], ...],
-    shape: Shape,
-    dtype: np.dtype[Any],
-    has_path: bool,
-    random: bool,
-    elementwise: bool,
-    placement: Placement | None,
-    _checks_reuse: bool,
-) -> Callable[..., jax.Array]:
-    """Return the jitted call of a law family: one executable for all its numbers."""
-
-    def run(key: Any, *numbers: Any) -> jax.Array:
-        if random and has_path:
-            key, numbers = fold_in_block(key, *numbers[0]), numbers[1:]
-        x = sampler(key, shape, dtype, *numbers, **dict(options))
-        return jax.lax.optimization_barrier(x)
-
-    run.__name__ = run.__qualname__ = sampler.__name__
-    if placement is None:
-        return jax.jit(run)
-    return place(run, placement, elementwise)
+def _is_default(value: Any, default: Any) -> bool:
+    return not isinstance(value, jax.Array) and value == default

@@ -40,6 +40,13 @@ def resolve(out_sharding: Any, shape: tuple[int, ...]) -> Placement:
             f"out_sharding={out_sharding.spec} names {len(out_sharding.spec)} axes; "
             f"give at most {len(shape)}."
         )
+    try:
+        out_sharding.shard_shape(shape)
+    except ValueError as error:
+        raise Refused(
+            f"out_sharding={out_sharding.spec} does not divide the shape "
+            f"({error}); give a spec that does."
+        ) from None
     kinds = () if mesh.empty else zip(mesh.axis_names, mesh.axis_types, strict=True)
     explicit = tuple(name for name, kind in kinds if kind == AxisType.Explicit)
     return Placement(out_sharding, explicit)
@@ -60,7 +67,11 @@ def place(
         move = jax.jit(_identity, out_shardings=sharding)
         if explicit:
             move = functools.partial(jax.sharding.reshard, out_shardings=sharding)
-        return lambda *args: move(compute(*args))
+
+        def compute_then_move(*args: Any) -> jax.Array:
+            return move(compute(*args))
+
+        return compute_then_move
     if explicit:
         return jax.jit(
             jax.sharding.auto_axes(run, axes=explicit, out_sharding=sharding)

@@ -216,7 +216,8 @@ def _tail_series(
             d = d - excess * mills
         return d
 
-    series = np.polynomial.chebyshev.chebinterpolate(distance, terms - 1)
+    interpolate: Any = np.polynomial.chebyshev.chebinterpolate
+    series = interpolate(distance, terms - 1)
     return ratio, reach, tuple(series.tolist())
 
 
@@ -263,7 +264,7 @@ def _settle(
 
 
 def _inward(bound: Any, dtype: Any, *, up: bool, strict: bool = False) -> jax.Array:
-    """Return the value of `dtype` nearest to `bound` on the inner side, as `bound`'s."""
+    """Return the value of `dtype` next to `bound` on the inner side, as `bound`'s."""
     bound = jnp.asarray(bound)
     rounded = bound.astype(dtype)
     back = rounded.astype(bound.dtype)

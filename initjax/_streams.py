@@ -22,6 +22,7 @@ from typing import Any, cast
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 from ._bits import THREEFRY, fold_in_block, threefry2x32
 from ._errors import Refused
@@ -37,9 +38,9 @@ def fold_in_path(key: jax.Array, *path: str | int) -> jax.Array:
     """Return the key of the weight with this name under a root key.
 
     The whole path is folded in one step, so ("ab", "c") and ("a", "bc"), 1 and "1", and
-    a path and its prefix give different keys; so does every `split` and `fold_in` of the
-    same root (with threefry by construction). Adding a weight moves no other weight's
-    key. Under `jax.random` a root may be used for any number of paths.
+    a path and its prefix give different keys; and none equals a key of `split` or
+    `fold_in` of the same root (with threefry by construction). Adding a weight moves
+    no other weight's key. A root may be used for any number of paths.
 
     Args:
         key: A typed or raw PRNG key, not a batch of keys.
@@ -55,7 +56,7 @@ def fold_in_path(key: jax.Array, *path: str | int) -> jax.Array:
     try:
         return fold_in_words(key, clean_path(path))
     except Refused as refused:
-        raise refused.at(f"fold_in_path(key, *{path!r})") from None
+        raise refused.at(f"fold_in_path(key, {str(path)[1:-1]})") from None
 
 
 def fold_in_words(key: jax.Array, path: Path) -> jax.Array:
@@ -87,7 +88,7 @@ def fold_in_paths(key: jax.Array, paths: Iterable[Sequence[str | int]]) -> jax.A
         words = _digests(_clean_paths(paths))
     except Refused as refused:
         raise refused.at(where) from None
-    if isinstance(key, jax.core.Tracer):
+    if isinstance(key, Tracer):
         raise TypeError(
             f"{where}: runs on the host, but the key is traced; use fold_in_path."
         )
@@ -106,7 +107,7 @@ def fold_in_paths(key: jax.Array, paths: Iterable[Sequence[str | int]]) -> jax.A
             out[:, 0], out[:, 1] = threefry2x32(k0, k1, hi, lo)
     if not is_typed(key):
         return jax.numpy.asarray(folded)
-    return jax.random.wrap_key_data(folded, impl=impl)
+    return jax.random.wrap_key_data(jax.numpy.asarray(folded), impl=impl)
 
 
 def digest_words(path: Path) -> np.ndarray[Any, np.dtype[np.uint32]]:
@@ -189,13 +190,14 @@ def is_typed(key: Any) -> bool:
 
 
 def as_key(key: Any) -> jax.Array:
-    """Return one typed key, or refuse a batch, raw data of a wrong form, other things."""
+    """Return one typed key, or refuse a batch, wrong raw data, and other things."""
     if not isinstance(key, (jax.Array, np.ndarray)):
         hint = (
             f"jax.random.key({key})" if isinstance(key, int) else "jax.random.key(seed)"
         )
         raise Refused(
-            f"needs a PRNG key, got key={key!r} of type {type(key).__name__}; give {hint}.",
+            f"needs a PRNG key, got key={key!r} of type {type(key).__name__}; "
+            f"give {hint}.",
             TypeError,
         )
     if is_typed(key):
@@ -204,17 +206,18 @@ def as_key(key: Any) -> jax.Array:
         raise _batch_refused(key.shape)
     if key.dtype != np.uint32:
         raise Refused(
-            f"needs a PRNG key, got an array of {key.dtype}; give jax.random.key(seed).",
+            f"needs a PRNG key, got an array of {key.dtype}; "
+            "give jax.random.key(seed).",
             TypeError,
         )
     if key.ndim > 1:
         raise _batch_refused(key.shape[:-1])
     try:
-        return jax.random.wrap_key_data(key)
-    except TypeError as error:
+        return jax.random.wrap_key_data(jax.numpy.asarray(key))
+    except TypeError:
         raise Refused(
-            f"raw key data of shape {key.shape} is not a key of the default generator "
-            f"({error}); give a typed key, jax.random.key(seed)."
+            f"raw key data of shape {key.shape} is not a key of the default generator; "
+            "give a typed key, jax.random.key(seed)."
         ) from None
 
 

@@ -93,3 +93,15 @@ def _adds_up(value: complex) -> bool:
     """Tell whether `1+2j`, a sum, gives the number: not with -0.0, inf or NaN."""
     parts = f"{value.real:g} {value.imag:g}".split()
     return cmath.isfinite(value) and "-0" not in parts
+
+
+def numeric_dtype(value: Any) -> np.dtype[Any] | None:
+    """Return a numeric or bool dtype, JAX's default for a Python type, else None."""
+    if isinstance(value, type) and value in (bool, int, float, complex):
+        return jnp.result_type(value)
+    try:
+        dtype = jnp.dtype(value)
+    except TypeError:
+        return None
+    numeric = jnp.issubdtype(dtype, jnp.number) or dtype == jnp.bool_
+    return dtype if numeric else None

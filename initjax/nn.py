@@ -1,7 +1,7 @@
 """`jax.nn.initializers`, name for name: the same signatures and defaults.
 
-`import initjax.nn as initializers` is a drop-in: every function returns a config of
-initjax, whose float32 and float64 arrays have the bits of a jitted `jax.nn.initializers`.
+`import initjax.nn as initializers` is a drop-in: every function returns a config, whose
+float32 and float64 arrays have the bits of a jitted `jax.nn.initializers`.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def variance_scaling(
 ) -> laws.VarianceScaling:
     """Return the centred law with standard deviation sqrt(scale / n), n by `mode`.
 
-    As in JAX, "normal" is the uncut normal, and axes listed nowhere are receptive field.
+    As in JAX, "normal" is the uncut normal; axes listed nowhere are receptive field.
     """
     name = "untruncated_normal" if distribution == "normal" else distribution
     return laws.VarianceScaling(
@@ -69,7 +69,7 @@ def variance_scaling(
 def glorot_normal(
     in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dtype: Any = None
 ) -> laws.GlorotNormal:
-    """Return the cut normal law with standard deviation sqrt(2 / (fan_in + fan_out))."""
+    """Return the cut normal law with std sqrt(2 / (fan_in + fan_out))."""
     return laws.GlorotNormal(
         in_axis=in_axis, out_axis=out_axis, batch_axis=batch_axis, dtype=dtype
     )
@@ -78,7 +78,7 @@ def glorot_normal(
 def glorot_uniform(
     in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dtype: Any = None
 ) -> laws.GlorotUniform:
-    """Return the uniform law with standard deviation sqrt(2 / (fan_in + fan_out))."""
+    """Return the uniform law with std sqrt(2 / (fan_in + fan_out))."""
     return laws.GlorotUniform(
         in_axis=in_axis, out_axis=out_axis, batch_axis=batch_axis, dtype=dtype
     )
@@ -87,7 +87,7 @@ def glorot_uniform(
 def lecun_normal(
     in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dtype: Any = None
 ) -> laws.LecunNormal:
-    """Return the cut normal law with standard deviation sqrt(1 / fan_in)."""
+    """Return the cut normal law with std sqrt(1 / fan_in)."""
     return laws.LecunNormal(
         in_axis=in_axis, out_axis=out_axis, batch_axis=batch_axis, dtype=dtype
     )
@@ -96,7 +96,7 @@ def lecun_normal(
 def lecun_uniform(
     in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dtype: Any = None
 ) -> laws.LecunUniform:
-    """Return the uniform law with standard deviation sqrt(1 / fan_in)."""
+    """Return the uniform law with std sqrt(1 / fan_in)."""
     return laws.LecunUniform(
         in_axis=in_axis, out_axis=out_axis, batch_axis=batch_axis, dtype=dtype
     )
@@ -105,7 +105,7 @@ def lecun_uniform(
 def he_normal(
     in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dtype: Any = None
 ) -> laws.HeNormal:
-    """Return the cut normal law with standard deviation sqrt(2 / fan_in)."""
+    """Return the cut normal law with std sqrt(2 / fan_in)."""
     return laws.HeNormal(
         in_axis=in_axis, out_axis=out_axis, batch_axis=batch_axis, dtype=dtype
     )
@@ -114,7 +114,7 @@ def he_normal(
 def he_uniform(
     in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dtype: Any = None
 ) -> laws.HeUniform:
-    """Return the uniform law with standard deviation sqrt(2 / fan_in)."""
+    """Return the uniform law with std sqrt(2 / fan_in)."""
     return laws.HeUniform(
         in_axis=in_axis, out_axis=out_axis, batch_axis=batch_axis, dtype=dtype
     )

@@ -307,14 +307,14 @@ KINDS = {
     "HeNormal().law(shape=5)": "shape must be a sequence of ints, got 5; give (5,).",
     # dtypes
     "RandomNormal()(key, shape=(5,), dtype='float99')": (
-        "dtype='float99' is not a dtype; give one, such as jnp.float32."
+        "dtype='float99' is not a numeric dtype; give one, such as jnp.float32."
     ),
     "RandomNormal()(key, shape=(5,), dtype=3)": (
-        "dtype=3 is not a dtype; give one, such as jnp.float32."
+        "dtype=3 is not a numeric dtype; give one, such as jnp.float32."
     ),
     **{
         f"{law}(key, shape=(4, 1, 3), dtype={dtype})": re.compile(
-            f"draws {kinds} arrays, got dtype {dtype}; give such a dtype.*"
+            f"draws {kinds} arrays, got dtype {dtype}; give a .* dtype, such as.*"
         )
         for law, dtype, kinds in [
             ("RandomNormal()", "int32", "float or complex"),

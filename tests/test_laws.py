@@ -356,4 +356,26 @@ def test_gradients_flow_to_a_traced_number():
         return jnp.mean(ij.RandomNormal(stddev=stddev)(root(), (1000,)) ** 2)
 
     value, slope = jax.value_and_grad(mean_square)(3.0)
-    assert slope == pytest.approx(2 * value / 3, rel=1e-5)
+    assert float(slope) == pytest.approx(2 * float(value) / 3, rel=1e-5)
+
+
+GOLDEN = [  # entries 0, 9 and 31 of a (4, 8) weight under key 5
+    (ij.RandomNormal(), [-0.0042186533, -0.0084212525, -0.0434355624]),
+    (
+        ij.RandomNormal(mean=1.0, stddev=2.0, seed=("a", 1)),
+        [-0.7434669137, 3.9128992558, 3.7970182896],
+    ),
+    (ij.RandomUniform(), [-0.0033620119, -0.0066875578, -0.0307497513]),
+    (ij.TruncatedNormal(), [-0.0040262821, -0.0080346912, -0.0409323797]),
+    (ij.TruncatedNormal(lower=5, upper=INF), [0.2559879422, 0.2554172873, 0.25205338]),
+    (ij.HeNormal(), [-0.0647323355, -0.129177317, -0.6580881476]),
+    (ij.GlorotUniform(), [-0.0475460291, -0.0945763439, -0.4348671436]),
+    (ij.Orthogonal(), [-0.0253170729, 0.1288743317, -0.4223375022]),
+]
+
+
+@pytest.mark.parametrize(("init", "values"), GOLDEN, ids=repr)
+def test_golden_draws(init, values):
+    """Values are a promise: a change here changes every model."""
+    x = np.ravel(init(root(), (4, 8)))[[0, 9, 31]]
+    np.testing.assert_allclose(x, values, rtol=2e-6)

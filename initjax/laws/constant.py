@@ -9,9 +9,10 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
+from .._compile import Draw
 from .._errors import Refused
 from .._fields import checked
-from .._initializer import Draw, Initializer
+from .._initializer import Initializer
 from .._law import Law, point_law
 from .._samplers import fill
 from .._values import ArrayValue, held
@@ -105,6 +106,9 @@ class Constant(Initializer):
     """
 
     value: Any = checked(0.0, _constant_value)
+
+    def _is_small(self) -> bool:
+        return not isinstance(self.value, ArrayValue)
 
     def _draw(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Draw:
         return _fill(self.value, shape, dtype)

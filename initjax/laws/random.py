@@ -11,9 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import _samplers as samplers
+from .._arguments import as_number, needs
+from .._compile import Draw
 from .._errors import Refused
 from .._fields import Real, checked, flag, number, stream
-from .._initializer import Draw, Initializer, as_number, needs
+from .._initializer import Initializer
 from .._law import (
     Law,
     complex_normal_law,

@@ -12,10 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import _samplers as samplers
+from .._arguments import as_number, needs
+from .._compile import Draw
 from .._errors import Refused
 from .._fans import Fans, compute_fans
 from .._fields import Real, axes, batch_axes, checked, choice, number, stream
-from .._initializer import Draw, Initializer, as_number, needs
+from .._initializer import Initializer
 from .._law import (
     COMPLEX_TRUNCATED_AT_2_STDDEV,
     TRUNCATED_AT_2_STDDEV,

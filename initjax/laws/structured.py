@@ -13,9 +13,11 @@ import numpy as np
 from jax import lax
 
 from .. import _samplers as samplers
+from .._arguments import needs
+from .._compile import Draw
 from .._errors import Refused
 from .._fields import Real, checked, choice, flag, number
-from .._initializer import Draw, Initializer, needs
+from .._initializer import Initializer
 from .._law import Law, point_law
 from .._values import ArrayValue, held
 

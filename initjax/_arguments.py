@@ -1,0 +1,92 @@
+"""What a call accepts: shapes, dtypes, and numbers in the dtype of a sampler."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ._errors import Refused
+from ._values import held, numeric_dtype
+
+Shape = tuple[int, ...]
+
+
+def needs(dtype: np.dtype[Any], *kinds: str) -> None:
+    """Refuse dtypes that are of none of the kinds "float", "complex", "int", "bool"."""
+    if not any(jnp.issubdtype(dtype, _KINDS[kind]) for kind in kinds):
+        example = {"float": "float32", "complex": "complex64", "int": "int32"}[kinds[0]]
+        raise Refused(
+            f"draws {' or '.join(kinds)} arrays, got dtype {dtype.name}; "
+            f"give a {' or '.join(kinds)} dtype, such as {example}.",
+            TypeError,
+        )
+
+
+_KINDS = {
+    "float": jnp.floating,
+    "complex": jnp.complexfloating,
+    "int": jnp.integer,
+    "bool": jnp.bool_,
+}
+
+
+def as_number(name: str, value: Any, dtype: np.dtype[Any]) -> Any:
+    """Return a hyper-parameter as a scalar of the dtype a sampler computes in."""
+    if isinstance(value, jax.Array):
+        return value.astype(dtype)
+    try:
+        return held(np.asarray(value), dtype)
+    except Refused:
+        raise Refused(
+            f"{dtype.name} cannot hold {name}={value!r}; "
+            f"give another {name}, or a dtype that holds it."
+        ) from None
+
+
+def as_dtype(dtype: Any) -> np.dtype[Any]:
+    """Return the dtype that comes out, or refuse what JAX would silently narrow."""
+    kind = numeric_dtype(float if dtype is None else dtype)
+    if kind is None:
+        raise Refused(
+            f"dtype={dtype!r} is not a numeric dtype; give one, such as jnp.float32.",
+            TypeError,
+        )
+    if kind.name in _WIDE and not jax.config.jax_enable_x64:  # pyright: ignore[reportAttributeAccessIssue]  # flags are set at run time
+        raise Refused(
+            f"dtype {kind.name} needs 64-bit mode; set "
+            "jax.config.update('jax_enable_x64', True), or ask for "
+            f"{_WIDE[kind.name]}."
+        )
+    return kind
+
+
+_WIDE = {
+    "float64": "float32",
+    "int64": "int32",
+    "uint64": "uint32",
+    "complex128": "complex64",
+}
+
+
+def show_dtype(dtype: Any) -> str:
+    try:
+        return jnp.dtype(dtype).name
+    except TypeError:
+        return repr(dtype)
+
+
+def as_shape(shape: Any) -> Shape:
+    try:
+        sizes = tuple([operator.index(size) for size in shape])
+    except TypeError:
+        hint = f"; give ({shape},)." if isinstance(shape, int) else "."
+        raise Refused(
+            f"shape must be a sequence of ints, got {shape!r}{hint}", TypeError
+        ) from None
+    if sizes and min(sizes) < 0:
+        raise Refused(f"sizes must be >= 0, got {min(sizes)}; give a shape without it.")
+    return sizes

@@ -1,0 +1,111 @@
+"""One executable for all numbers of a law family, shape, dtype and placement."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import numpy as np
+
+from ._bits import checks_reuse, fold_in_block
+from ._placement import Placement, place
+from ._streams import digest_words, path_of
+
+Shape = tuple[int, ...]
+Sampler = Callable[..., jax.Array]
+
+
+class Draw(NamedTuple):
+    """How a law makes one array.
+
+    Attributes:
+        sampler: `(key, shape, dtype, *numbers, **options)` to an array.
+        numbers: Traced arguments: laws that differ in them share an executable.
+        options: Static arguments, part of the executable.
+        random: Whether a key is used.
+        elementwise: Whether entries are computed one by one, so in shards too.
+    """
+
+    sampler: Sampler
+    numbers: tuple[Any, ...] = ()
+    options: tuple[tuple[str, Any], ...] = ()
+    random: bool = True
+    elementwise: bool = True
+
+
+class Prepared(NamedTuple):
+    """A compiled call, its arguments after the key, and whether it takes a key."""
+
+    run: Callable[..., jax.Array]
+    numbers: tuple[Any, ...]
+    random: bool
+
+
+class Config(Protocol):
+    """What this room asks of a law."""
+
+    def _draw(self, shape: Shape, dtype: np.dtype[Any]) -> Draw: ...
+
+    def _is_small(self) -> bool: ...
+
+
+def prepare(
+    config: Config, shape: Shape, dtype: np.dtype[Any], placement: Placement | None
+) -> Prepared:
+    """Return the call of a config, from the cache if the config is a small value."""
+    known = _is_hashable(config) and config._is_small()
+    make = _prepare_known if known else _prepare
+    return make(config, shape, dtype, placement, checks_reuse())
+
+
+def _is_hashable(value: Any) -> bool:
+    """Tell whether a config, or its options, hold no tracer."""
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
+
+
+def _prepare(
+    config: Config,
+    shape: Shape,
+    dtype: np.dtype[Any],
+    placement: Placement | None,
+    reuse: bool,
+) -> Prepared:
+    draw = config._draw(shape, dtype)
+    path = path_of(getattr(config, "seed", None)) if draw.random else ()
+    numbers = (digest_words(path), *draw.numbers) if path else draw.numbers
+    make = _compiled if _is_hashable(draw.options) else _compiled.__wrapped__
+    run = make(draw._replace(numbers=()), shape, dtype, bool(path), placement, reuse)
+    return Prepared(run, numbers, draw.random)
+
+
+_prepare_known = functools.lru_cache(maxsize=4096)(_prepare)
+
+
+@functools.lru_cache(maxsize=4096)
+def _compiled(
+    draw: Draw,
+    shape: Shape,
+    dtype: np.dtype[Any],
+    has_path: bool,
+    placement: Placement | None,
+    reuse: bool,
+) -> Callable[..., jax.Array]:
+    del reuse  # what the samplers compile depends on it
+
+    def run(key: Any, *numbers: Any) -> jax.Array:
+        if has_path:
+            key, numbers = fold_in_block(key, *numbers[0]), numbers[1:]
+        x = draw.sampler(key, shape, dtype, *numbers, **dict(draw.options))
+        # without it XLA repeats the hash in every use of the array
+        return jax.lax.optimization_barrier(x)
+
+    run.__name__ = run.__qualname__ = draw.sampler.__name__
+    return (
+        jax.jit(run) if placement is None else place(run, placement, draw.elementwise)
+    )
