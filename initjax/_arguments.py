@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 from typing import Any
 
@@ -49,19 +50,32 @@ def as_number(name: str, value: Any, dtype: np.dtype[Any]) -> Any:
 
 def as_dtype(dtype: Any) -> np.dtype[Any]:
     """Return the dtype that comes out, or refuse what JAX would silently narrow."""
+    wide = bool(jax.config.jax_enable_x64)  # pyright: ignore[reportAttributeAccessIssue]  # flags are set at run time
+    try:
+        return _as_dtype(dtype, wide)
+    except TypeError:  # not hashable, so no dtype
+        raise _not_numeric(dtype) from None
+
+
+@functools.lru_cache
+def _as_dtype(dtype: Any, wide: bool) -> np.dtype[Any]:
     kind = numeric_dtype(float if dtype is None else dtype)
     if kind is None:
-        raise Refused(
-            f"dtype={dtype!r} is not a numeric dtype; give one, such as jnp.float32.",
-            TypeError,
-        )
-    if kind.name in _WIDE and not jax.config.jax_enable_x64:  # pyright: ignore[reportAttributeAccessIssue]  # flags are set at run time
+        raise _not_numeric(dtype)
+    if kind.name in _WIDE and not wide:
         raise Refused(
             f"dtype {kind.name} needs 64-bit mode; set "
             "jax.config.update('jax_enable_x64', True), or ask for "
             f"{_WIDE[kind.name]}."
         )
     return kind
+
+
+def _not_numeric(dtype: Any) -> Refused:
+    return Refused(
+        f"dtype={dtype!r} is not a numeric dtype; give one, such as jnp.float32.",
+        TypeError,
+    )
 
 
 _WIDE = {

@@ -75,7 +75,7 @@ def held(value: np.ndarray[Any, Any], dtype: Any) -> np.ndarray[Any, Any]:
             f"dtype {np.dtype(dtype).name} cannot hold the value; "
             "give a dtype that can, or another value."
         )
-    return cast
+    return cast[()]  # a scalar passes into a jitted call faster than an array
 
 
 def literal(value: Any) -> str:

@@ -77,11 +77,10 @@ def test_shape_and_dtype_are_those_asked_for(record):
                 assert (out.shape, out.dtype) == (shape, dtype)
 
 
-@pytest.mark.parametrize("column_axis", [0, 1])
 @pytest.mark.parametrize("columns", range(4))
 @pytest.mark.parametrize("rows", range(4))
-def test_the_shorter_side_of_orthogonal_is_orthonormal(rows, columns, column_axis):
-    q = ours.orthogonal(column_axis=column_axis)(root(), (rows, columns))
+def test_the_shorter_side_of_orthogonal_is_orthonormal(rows, columns):
+    q = ours.orthogonal()(root(), (rows, columns))
     q = np.asarray(q, np.float64)
     gram = q @ q.T if rows < columns else q.T @ q
     np.testing.assert_allclose(gram, np.eye(min(rows, columns)), atol=1e-6)
@@ -120,40 +119,34 @@ def test_a_float32_parameter_does_not_widen_bfloat16(name):
 
 # The last axis is >= 8: on jax 0.12 JAX's own loop over a tiny minor axis rounds
 # differently than its loop over a longer one. Ours rounds alike for every shape.
-VECTOR, MATRIX, CONV, ODD = (1001,), (24, 16), (3, 3, 5, 8), (7, 3, 33)
+# Short minor axes also compile slowly in JAX: a second for (3, 3, 5, 8).
+VECTOR, MATRIX, CONV, ODD = (1001,), (24, 16), (3, 3, 16, 96), (7, 3, 33)
 CALLS = [
     ("uniform()", VECTOR),
     ("uniform(3e-5)", ODD),
     ("normal()", CONV),
     ("normal(0.3)", VECTOR),
-    ("normal(1e4)", MATRIX),
     ("truncated_normal()", MATRIX),
     ("truncated_normal(0.3, lower=-0.3, upper=0.3)", VECTOR),
     ("truncated_normal(7.7, lower=-1, upper=3.0)", ODD),
-    ("truncated_normal(lower=0.0, upper=2.5)", CONV),
+    ("truncated_normal(lower=0.0, upper=2.5)", MATRIX),
     ("glorot_normal()", MATRIX),
     ("glorot_uniform(in_axis=0, out_axis=(1, 2))", ODD),
-    ("lecun_normal()", ODD),
-    ("lecun_uniform(in_axis=-1, out_axis=0)", CONV),
+    ("lecun_uniform(in_axis=-1, out_axis=0)", MATRIX),
     ("he_normal(in_axis=0, out_axis=(1, 2))", ODD),
     ("he_uniform(in_axis=1, out_axis=2, batch_axis=0)", ODD),
     ("he_uniform(in_axis=[0], out_axis=[])", VECTOR),
     ("variance_scaling(2.0, 'fan_in', 'normal')", MATRIX),
-    ("variance_scaling(0.3, 'fan_out', 'normal')", CONV),
-    ("variance_scaling(1, 'fan_avg', 'normal', in_axis=[0], out_axis=[])", VECTOR),
+    ("variance_scaling(0.3, 'fan_out', 'normal')", ODD),
     ("variance_scaling(7.7, 'fan_geo_avg', 'normal', batch_axis=0)", ODD),
     ("variance_scaling(7.7, 'fan_geo_avg', 'truncated_normal')", CONV),
     ("variance_scaling(0.3, 'fan_out', 'truncated_normal', 0, (1, 2))", ODD),
-    ("variance_scaling(0.1, 'fan_avg', 'truncated_normal', 0, 3, [1, 2])", CONV),
-    ("variance_scaling(7.7, 'fan_geo_avg', 'uniform')", ODD),
+    ("variance_scaling(0.1, 'fan_avg', 'truncated_normal', 0, 1, [2])", ODD),
     ("variance_scaling(0.3, 'fan_out', 'uniform', (0, -2), 3, [1])", CONV),
     ("orthogonal()", (16, 16)),
-    ("orthogonal(2.5)", CONV),
     ("orthogonal(0.3)", (9, 41)),
     ("orthogonal(1.5, 0)", ODD),
-    ("delta_orthogonal()", (3, 4, 8)),
-    ("delta_orthogonal(2.0, -2)", (3, 8, 8)),
-    ("delta_orthogonal(0.3)", (4, 3, 8, 8)),
+    ("delta_orthogonal(2.0, -2)", (4, 3, 8, 8)),
     ("delta_orthogonal(0.3)", (2, 3, 1, 5, 9)),
     ("zeros", MATRIX),
     ("ones", VECTOR),
@@ -168,8 +161,10 @@ def drawn(module, call, shape, dtype):
         return jax.jit(lambda key: init(key, shape, dtype))(root())
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize(("call", "shape"), CALLS)
+@pytest.mark.parametrize(
+    ("call", "shape", "dtype"),
+    [(*row, "float32") for row in CALLS] + [(*row, "float64") for row in CALLS[::2]],
+)
 def test_real_bits_are_those_of_jitted_jax(call, shape, dtype):
     assert_same_bits(drawn(ours, call, shape, dtype), drawn(theirs, call, shape, dtype))
 
@@ -183,40 +178,41 @@ def test_second_names_are_the_same_laws(kind):
 
 COMPLEX_CALLS = [
     ("normal(0.3)", VECTOR, 1),
-    ("variance_scaling(7.7, 'fan_geo_avg', 'normal')", CONV, 1),
-    ("variance_scaling(0.3, 'fan_out', 'uniform')", ODD, 1),
+    ("variance_scaling(0.3, 'fan_geo_avg', 'uniform')", ODD, 1),
     ("orthogonal(0.3)", (24, 16), 1),
     ("constant(1 - 2j)", MATRIX, 1),
     # JAX divides by a constant that is 0.93 % too small
-    ("he_normal()", CONV, 0.95311164380491208 / 0.9619618280082136),
+    ("he_normal()", ODD, 0.95311164380491208 / 0.9619618280082136),
 ]
 
 
 @pytest.mark.parametrize("dtype", ["complex64", "complex128"])
 @pytest.mark.parametrize(("call", "shape", "ratio"), COMPLEX_CALLS)
 def test_complex_values_are_those_of_jitted_jax(call, shape, ratio, dtype):
-    """Up to a few units in the last place of the modulus."""
-    actual, expected = (drawn(m, call, shape, dtype) for m in (ours, theirs))
-    assert actual.dtype == expected.dtype == dtype
-    actual, expected = np.asarray(actual), np.asarray(expected) * ratio
-    error = np.abs(actual - expected).max() / np.abs(expected).max()
-    assert error < 8 * np.finfo(dtype).eps
+    """Up to a few units in the last place of w |w|.
+
+    Not of w: where |w| is small, JAX's log(1 - t) has lost digits that log1p keeps.
+    Where t is near 1 - exp(-4), one rounding of t is 14 of the logarithm.
+    """
+    x, y = (np.asarray(drawn(m, call, shape, dtype)) for m in (ours, theirs))
+    assert x.dtype == y.dtype == dtype
+    x, y = x * np.abs(x), y * np.abs(y) * ratio**2
+    assert np.abs(x - y).max() < 32 * np.finfo(dtype).eps * np.abs(y).max()
 
 
-@pytest.mark.parametrize(("dtype", "bits"), [("bfloat16", 7), ("float16", 10)])
-def test_16_bit_draws_are_right_where_those_of_jax_are_not(dtype, bits):
-    """JAX samples in the narrow dtype: 2^7 or 2^10 values, off centre, no tails."""
-
-    def count(x):
-        return np.unique(x[:10_000]).size
-
-    def offset(x):
-        return abs(x.mean()) / x.std() * x.size**0.5
-
+@pytest.mark.parametrize(
+    ("dtype", "at_most", "at_least"), [("bfloat16", 128, 1000), ("float16", 1024, 3000)]
+)
+def test_16_bit_draws_are_right_where_those_of_jax_are_not(dtype, at_most, at_least):
+    """JAX samples in the narrow dtype: few values, off centre, no tails."""
     x, y = (
         np.asarray(drawn(m, "normal(1.0)", (10**6,), dtype), np.float64)
         for m in (ours, theirs)
     )
-    assert count(y) <= 2**bits
-    assert count(x) > 8 * count(y) or dtype == "float16"
-    assert (offset(x), x.max()) < (5, 6)
+    assert np.unique(y[:10_000]).size <= at_most
+    assert np.unique(x[:10_000]).size >= at_least
+    assert y.max() < 3.5
+    assert x.max() > 4
+    assert abs(x.mean()) < 5e-3  # five standard errors
+    if dtype == "bfloat16":
+        assert y.mean() < -1e-2

@@ -72,11 +72,16 @@ def test_the_digest_does_not_depend_on_the_process():
     )
     env = os.environ | {"PYTHONHASHSEED": "12345", "XLA_FLAGS": ""}
     out = subprocess.run(
-        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    assert json.loads(out.stdout) == words(
-        ij.fold_in_path(root(), "encoder", 3, "kernel")
-    ).tolist()
+    assert (
+        json.loads(out.stdout)
+        == words(ij.fold_in_path(root(), "encoder", 3, "kernel")).tolist()
+    )
 
 
 @pytest.mark.parametrize("impl", ["threefry2x32", "rbg", "unsafe_rbg"])
@@ -188,7 +193,9 @@ def test_split_clones_are_no_named_and_no_anonymous_clones():
     assert len({np.asarray(c(root(), (9,))).tobytes() for c in clones}) == len(clones)
 
 
-@pytest.mark.parametrize("identifier", ["he_normal", {"class_name": "Zeros"}, None, 3.5])
+@pytest.mark.parametrize(
+    "identifier", ["he_normal", {"class_name": "Zeros"}, None, 3.5]
+)
 def test_what_get_would_read_comes_back_unchanged(identifier):
     assert ij.clone_initializer(identifier) is identifier
     assert ij.clone_initializer(identifier, "name", num=2)[1] is identifier
