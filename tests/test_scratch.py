@@ -46,7 +46,7 @@ def test_the_table_has_every_elementwise_law():
 
 
 def scalars(init):
-    """Scratch that is not of the array: the two words of a clone's key."""
+    """Scratch that is not of the array: at most the two words of a clone's key."""
     return 8 if getattr(init, "seed", None) else 0
 
 
@@ -56,7 +56,7 @@ def test_no_scratch_memory_at_64_mib(init, dtype):
     rows = 64 * MIB // jnp.dtype(dtype).itemsize // 4096
     analysis = compiled(init, (rows, 4096), dtype).memory_analysis()
     assert analysis.output_size_in_bytes == 64 * MIB
-    assert analysis.temp_size_in_bytes == scalars(init)
+    assert analysis.temp_size_in_bytes <= scalars(init)
 
 
 @pytest.mark.parametrize("spec", [P("d"), P(None, "d")], ids=str)

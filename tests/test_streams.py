@@ -32,7 +32,7 @@ DIFFERENT = [
     ("ab", "c"), ("a", "bc"), ("abc",), ("a", "b", "c"), ("a/b",), ("a", "b"),
     ("b", "a"), ("a",), ("a", ""), ("", "a"), ("",), ("a", 1), ("a", "1"), (1,), ("1",),
     (0,), (-1,), (2**70,), ("0",), ("a'",), ('a"',), ("a\\",), ("a, 1",), ("('a', 1)",),
-    ("é",), ("e\u0301",), ("\\xe9",), ("\ud800",), ("\x00",), ("a", "b", 0), ("a", "b0"),
+    ("é",), ("e\u0301",), ("\\xe9",), ("\ud800",), ("\x00",), ("a", "b", 0),
 ]  # fmt: skip
 
 
@@ -42,7 +42,7 @@ def test_different_paths_have_different_keys():
 
 
 def test_the_digest_is_what_the_docstring_says():
-    """Blake2s of the tag and Python's ascii literal, top bit set: for other languages."""
+    """Blake2s of the tag and Python's ascii literal, top bit set."""
     text = b"initjax/1('encoder', 3, 'kernel')"
     value = int.from_bytes(blake2s(text).digest()[:8], "big") | 1 << 63
     hi, lo = _streams.digest_words(("encoder", 3, "kernel"))
@@ -110,7 +110,7 @@ def million():
     numbers = random.integers(0, 2**62, size=(1_000_000, 3)).tolist()
     names = ["encoder", "layers", "kernel", "bias", "experts", "query"]
     paths = [
-        (names[a % 6], a % 97, hex(b), names[c % 6])[: 2 + c % 3] + (c,)
+        (*(names[a % 6], a % 97, hex(b), names[c % 6])[: 2 + c % 3], c)
         for a, b, c in numbers
     ]
     assert len(set(paths)) == len(paths)
