@@ -7,7 +7,7 @@ import pytest
 from cases import ELEMENTWISE
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
-from tools import root
+from tools import VERSION, root
 
 import initjax as ij
 
@@ -72,20 +72,20 @@ def test_no_scratch_memory_on_any_of_eight_devices(init, spec):
     assert "f32[4096,4096]" not in program.as_text()  # nobody holds the whole
 
 
+BUILT = []  # an entry for every executable that XLA builds in this process
+
+
+@jax.monitoring.register_event_duration_secs_listener
+def listen(event, seconds, **_):
+    if event == "/jax/core/compile/backend_compile_duration":
+        BUILT.append(seconds)
+
+
 def count_compilations(run):
     """How many executables XLA builds while `run` runs."""
-    built = []
-
-    def listen(event, seconds, **_):
-        if event == "/jax/core/compile/backend_compile_duration":
-            built.append(seconds)
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    try:
-        run()
-    finally:
-        jax.monitoring.unregister_event_duration_listener(listen)
-    return len(built)
+    before = len(BUILT)
+    run()
+    return len(BUILT) - before
 
 
 @pytest.mark.parametrize(
@@ -129,18 +129,30 @@ def test_equal_configs_cause_one_trace():
     assert len(traces) == 1
 
 
-def test_inside_a_larger_function_the_hash_is_computed_once():
-    """Four uses of one weight: XLA would copy the hash into each without a barrier."""
+def reductions(x, w):
+    return x @ w, w.sum(0), jnp.tanh(w).mean(), (w * 2).max(1)
+
+
+def elementwise(x, w):
+    return w * 2, jnp.tanh(w), w.sum(0), w.T + x[0, 0]
+
+
+@pytest.mark.parametrize("uses", [reductions, elementwise])
+def test_inside_a_larger_function_the_hash_is_computed_once(uses):
+    """Four uses of one weight: XLA would copy the hash into each without a barrier.
+
+    XLA keeps the barrier while it fuses from jaxlib 0.12 on; before, it still computes
+    the weight once for uses that are reductions and products, from jaxlib 0.9 on.
+    """
 
     def step(key, x):
-        w = ij.nn.normal(0.02)(key, (256, 256), "float32")
-        return x @ w, w.sum(0), jnp.tanh(w).mean(), (w * 2).max(1)
+        return uses(x, ij.nn.normal(0.02)(key, (256, 256), "float32"))
 
-    x = jnp.ones((8, 256))
     with jax.debug_key_reuse(False):
-        text = jax.jit(step).lower(root(), x).compile().as_text()
-    parity = str(0x1BD11BDA)  # threefry's key schedule holds it once a hash
-    assert text.count(parity) == 1
+        text = jax.jit(step).lower(root(), jnp.ones((8, 256))).compile().as_text()
+    hashes = text.count(str(0x1BD11BDA))  # threefry's key schedule holds it once a hash
+    once = VERSION >= (0, 12) or (uses is reductions and VERSION >= (0, 9))
+    assert hashes == 1 if once else 1 <= hashes <= 5
 
 
 def test_the_law_is_named_in_profiles():

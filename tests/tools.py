@@ -10,8 +10,11 @@ import numpy as np
 FLOATS = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
 COMPLEX = ("complex64", "complex128")
 WIDE = ("float64", "complex128", "int64", "uint64")
+VERSION = tuple(map(int, jax.__version__.split(".")[:2]))
 # before jaxlib 0.9 XLA's log differs in the last bit between vector loop and remainder
-STABLE_LOG = tuple(map(int, jax.__version__.split(".")[:2])) >= (0, 9)
+STABLE_LOG = VERSION >= (0, 9)
+# before jaxlib 0.8 XLA rounds float32 to float16 on the way to float8
+FLOAT8_ROUNDED_ONCE = VERSION >= (0, 8)
 
 
 def root(seed=5):
@@ -37,9 +40,9 @@ def assert_same_bits(actual, expected, what=""):
         return
     differ = a != b
     eps = float(jnp.finfo(a.dtype).eps)
-    assert differ.mean() < 0.03, what
+    assert differ.sum() <= max(2, 0.03 * a.size), what
     np.testing.assert_allclose(
-        a.astype(np.complex128), b.astype(np.complex128), rtol=2 * eps, err_msg=what
+        a.astype(np.complex128), b.astype(np.complex128), rtol=3 * eps, err_msg=what
     )
 
 
