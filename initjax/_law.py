@@ -30,8 +30,8 @@ class Law:
     """The law of one entry of a weight of a given shape.
 
     Attributes:
-        mean: Mean of an entry, averaged over the weight where entries differ; a float
-            for real dtypes.
+        mean: Mean of an entry, averaged over the weight where entries differ; complex
+            where the entries are complex constants.
         std: Standard deviation of an entry; for a complex dtype sqrt(E|w|^2).
         low: Least value (of the modulus for a complex dtype), -inf if unbounded.
         high: Greatest value or supremum, inf if unbounded.
@@ -40,7 +40,7 @@ class Law:
             modulus for a complex dtype); None where entries are not random.
     """
 
-    mean: complex
+    mean: float
     std: float
     low: float = -math.inf
     high: float = math.inf

@@ -59,7 +59,7 @@ def held(value: np.ndarray[Any, Any], dtype: Any) -> np.ndarray[Any, Any]:
     """Return an array in `dtype`, or refuse numbers that it does not hold.
 
     An integer dtype holds whole numbers in its range; a float dtype holds those in its
-    range at its precision.
+    range at its precision, and rounds none but 0 to 0.
     """
     is_complex = jnp.issubdtype(dtype, jnp.complexfloating)
     part, wide = (value, np.complex128) if is_complex else (value.real, np.float64)
@@ -68,6 +68,7 @@ def held(value: np.ndarray[Any, Any], dtype: Any) -> np.ndarray[Any, Any]:
     want, got = part.astype(wide), cast.astype(wide)
     if jnp.issubdtype(dtype, jnp.inexact):
         fits = (np.isnan(got) == np.isnan(want)) & (np.isinf(got) == np.isinf(want))
+        fits &= (got == 0) == (want == 0)
     else:
         fits = got == want
     if not np.all(fits) or (not is_complex and np.any(value.imag)):

@@ -197,6 +197,22 @@ VALUES = {
             ("Constant(value=1e+300)", "complex64"),
             ("Constant(value=1000000.0)", "float16"),
             ("Constant(value=float('inf'))", "float8_e4m3fn"),
+            ("Constant(value=1e-09)", "float16"),
+        ]
+    },
+    **{
+        f"{law}(key, shape=(5,))": (
+            f"float32 cannot hold {name}={value}; "
+            f"give another {name}, or a dtype that holds it."
+        )
+        for law, name, value in [
+            ("RandomNormal(stddev=1e+300)", "stddev", "1e+300"),
+            ("RandomNormal(stddev=1e-60)", "stddev", "1e-60"),
+            ("RandomNormal(mean=-1e+39)", "mean", "-1e+39"),
+            ("RandomUniform(maxval=1e+39)", "maxval", "1e+39"),
+            ("RandomUniform(minval=-3e+38, maxval=3e+38)", "maxval - minval", "6e+38"),
+            ("TruncatedNormal(lower=1e+39, upper=1e+40)", "lower", "1e+39"),
+            ("VarianceScaling(scale=1e+60)", "scale", "2e+59"),
         ]
     },
     # names and saved forms

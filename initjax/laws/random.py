@@ -121,7 +121,12 @@ class RandomUniform(Initializer):
         integral = jnp.issubdtype(dtype, jnp.integer)
         work = dtype if integral else samplers.work_dtype(dtype)
         bounds = self._bounds(dtype) if integral else (self.minval, self.maxval)
-        low, high = (as_number("bound", bound, work) for bound in bounds)
+        low, high = (
+            as_number(name, bound, work)
+            for name, bound in zip(("minval", "maxval"), bounds, strict=True)
+        )
+        if not integral:
+            as_number("maxval - minval", bounds[1] - bounds[0], work)
         return Draw(samplers.integers if integral else samplers.uniform, (low, high))
 
     def _law(self, shape: Shape, dtype: np.dtype[Any]) -> Law:
@@ -198,6 +203,8 @@ class TruncatedNormal(Initializer):
     def _draw(self, shape: Shape, dtype: np.dtype[Any]) -> Draw:
         needs(dtype, "float")
         work = samplers.work_dtype(dtype)
+        for name, bound in (("lower", self.lower), ("upper", self.upper)):
+            as_number(name, bound, work)
         sigma = as_number("stddev", self._sigma(), work)
         return Draw(
             samplers.truncated_normal,
