@@ -102,7 +102,8 @@ def _compiled(
         if has_path:
             key, numbers = fold_in_block(key, *numbers[0]), numbers[1:]
         x = draw.sampler(key, shape, dtype, *numbers, **dict(draw.options))
-        # without it XLA repeats the hash in every use of the array
+        # without it XLA repeats the hash in every elementwise use of the array (the CPU
+        # backend keeps the barrier that long from jaxlib 0.12 on)
         return jax.lax.optimization_barrier(x)
 
     run.__name__ = run.__qualname__ = draw.sampler.__name__
