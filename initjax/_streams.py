@@ -32,6 +32,7 @@ Path = tuple[Part, ...]
 Seed = Part | None
 
 _TOP_BIT = np.uint32(1 << 31)
+_CHUNK = 1 << 14  # paths at a time: their digests and keys stay in the cache
 
 
 def fold_in_path(key: jax.Array, *path: str | int) -> jax.Array:
@@ -85,7 +86,7 @@ def fold_in_paths(key: jax.Array, paths: Iterable[Sequence[str | int]]) -> jax.A
     where = "fold_in_paths(key, paths)"
     try:
         typed = as_key(key)
-        words = _digests(_clean_paths(paths))
+        rows = _clean_paths(paths)
     except Refused as refused:
         raise refused.at(where) from None
     if isinstance(key, Tracer):
@@ -98,12 +99,12 @@ def fold_in_paths(key: jax.Array, paths: Iterable[Sequence[str | int]]) -> jax.A
             f"{where}: knows threefry and rbg keys, got {impl}; use fold_in_path."
         )
     data = np.asarray(jax.random.key_data(typed))
-    folded = np.empty((len(words), data.size), np.uint32)
-    for start in range(0, len(words), 1 << 16):  # chunks that stay in the cache
-        hi, lo = words[start : start + (1 << 16)].T
+    folded = np.empty((len(rows), data.size), np.uint32)
+    for start in range(0, len(rows), _CHUNK):
+        hi, lo = _digests(rows[start : start + _CHUNK]).T
         for half in range(0, data.size, 2):
             k0, k1 = data[half : half + 1], data[half + 1 : half + 2]
-            out = folded[start : start + (1 << 16), half : half + 2]
+            out = folded[start : start + _CHUNK, half : half + 2]
             out[:, 0], out[:, 1] = threefry2x32(k0, k1, hi, lo)
     if not is_typed(key):
         return jax.numpy.asarray(folded)
@@ -116,7 +117,9 @@ def digest_words(path: Path) -> np.ndarray[Any, np.dtype[np.uint32]]:
 
 
 def _digests(paths: Sequence[Path]) -> np.ndarray[Any, np.dtype[np.uint32]]:
-    digests = b"".join([blake2s(b"initjax/1%a" % (path,)).digest() for path in paths])
+    digests = b"".join(
+        [blake2s(f"initjax/1{path!a}".encode()).digest() for path in paths]
+    )
     words = (
         np.frombuffer(digests, ">u4").reshape(len(paths), 8)[:, :2].astype(np.uint32)
     )
