@@ -21,6 +21,8 @@ TRUNCATED_AT_2_STDDEV = 0.8796256610342398
 # sqrt((1 - 5 exp(-4)) / (1 - exp(-4))); jax.nn.initializers forgets the denominator
 COMPLEX_TRUNCATED_AT_2_STDDEV = 0.9619618280082136
 
+TAIL = 3.0  # beyond this many sigmas on one side a normal goes by its survival
+
 _erf = np.vectorize(math.erf, otypes=[np.float64])
 _erfc = np.vectorize(math.erfc, otypes=[np.float64])
 
@@ -95,7 +97,7 @@ def truncated_normal_law(mean: float, sigma: float, lower: float, upper: float) 
 
     def cdf(x: Any) -> Array:
         z = np.clip((np.asarray(x, np.float64) - mean) / (sigma or 1.0), lower, upper)
-        return _mass(lower, z) / _mass(lower, np.asarray(upper))
+        return _share(lower, z, upper)
 
     return Law(
         mean + sigma * shift,
@@ -186,9 +188,32 @@ def _step_or(
     return unit(distance / scale) if scale else (distance >= 0).astype(np.float64)
 
 
+def _share(lower: float, z: Array, upper: float) -> Array:
+    """Return P(Z < z) for a standard normal cut to (lower, upper), in tails too."""
+    if upper < 0:
+        return 1 - _share(-upper, -z, -lower)
+    if lower <= TAIL:
+        return _mass(lower, z) / _mass(lower, np.asarray(upper))
+
+    def lost(x: Array) -> Array:  # 1 - Q(x) / Q(lower), Q the survival function
+        x = np.minimum(x, lower + 40.0)  # beyond, the ratio is below exp(-900)
+        exponent = -(x - lower) * (x + lower) / 2
+        return -np.expm1(exponent + np.log(mills(x) / mills(lower)))
+
+    return lost(z) / lost(np.asarray(upper))
+
+
 def _mass(a: float, b: Array) -> Array:
     """Return P(a < Z < b) for a standard normal, without cancellation in a tail."""
     root2 = math.sqrt(2)
     if a > 0:
         return (math.erfc(a / root2) - _erfc(b / root2)) / 2
     return (_erf(b / root2) - math.erf(a / root2)) / 2
+
+
+def mills(x: Any) -> Any:
+    """Mills' ratio Q(x) / pdf(x) by Laplace's continued fraction, for x > TAIL."""
+    tail = x
+    for n in range(40, 0, -1):
+        tail = x + n / tail
+    return 1 / tail

@@ -19,11 +19,11 @@ import numpy as np
 from jax import lax
 
 from ._bits import random_bits, split_in_two
+from ._law import TAIL, mills
 
 Shape = tuple[int, ...]
 Number = jax.Array
 
-TAIL = 3.0  # bounds beyond this many sigmas on one side are sampled by survival
 _PRECISE = 5.0  # erf rounds to 1 in float32 soon after this many sigmas
 
 
@@ -204,29 +204,21 @@ def _tail_series(
     gap = (upper - lower) * (upper + lower) / 2
     ratio = 0.0
     if not math.isinf(upper):
-        ratio = math.exp(-gap) * _mills(upper) / _mills(lower)
+        ratio = math.exp(-gap) * mills(upper) / mills(lower)
     reach = min(bits * math.log(2), -math.log(ratio) if ratio else math.inf)
 
     def distance(y: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         s = (y + 1) * reach / 2
         d = 2 * s / (np.sqrt(lower * lower + 2 * s) + lower)
         for _ in range(6):  # Newton: the slope of log Q is -1 / Mills' ratio
-            mills = _mills(lower + d)
-            excess = (lower + d / 2) * d - np.log(mills / _mills(lower)) - s
-            d = d - excess * mills
+            ratio_here = mills(lower + d)
+            excess = (lower + d / 2) * d - np.log(ratio_here / mills(lower)) - s
+            d = d - excess * ratio_here
         return d
 
     interpolate: Any = np.polynomial.chebyshev.chebinterpolate
     series = interpolate(distance, terms - 1)
     return ratio, reach, tuple(series.tolist())
-
-
-def _mills(x: Any) -> Any:
-    """Mills' ratio Q(x) / pdf(x) by Laplace's continued fraction, for x > TAIL."""
-    tail = x
-    for n in range(40, 0, -1):
-        tail = x + n / tail
-    return 1 / tail
 
 
 def _polar(key: jax.Array, shape: Shape, work: Any) -> tuple[jax.Array, jax.Array]:

@@ -60,6 +60,8 @@ ENTRYWISE = [
     ij.TruncatedNormal(lower=2.9, upper=INF),
     ij.TruncatedNormal(lower=5, upper=INF),
     ij.TruncatedNormal(lower=-6, upper=-5.5),
+    ij.TruncatedNormal(lower=-INF, upper=-12),
+    ij.TruncatedNormal(lower=50, upper=INF),
     ij.TruncatedNormal(lower=30, upper=31),
     ij.TruncatedNormal(lower=-100, upper=100),
     ij.TruncatedNormal(exact_stddev=True),
