@@ -57,7 +57,7 @@ def fold_in_block(key: jax.Array, hi: jax.Array, lo: jax.Array) -> jax.Array:
 
 def split_in_two(key: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Return the two keys of `jax.random.split(key)`, in a form that fuses."""
-    if not _is_fusible(key):
+    if not is_fusible(key):
         first, second = jax.random.split(key)
         return first, second
     _use_up(key)
@@ -67,17 +67,30 @@ def split_in_two(key: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 def random_bits(key: jax.Array, shape: tuple[int, ...], width: int) -> jax.Array:
     """Return uniform bits as uint32 (width 32) or uint64 (width 64) for a typed key."""
-    if not _is_fusible(key):
+    if not is_fusible(key):
         return jax.random.bits(key, shape, jnp.uint32 if width == 32 else jnp.uint64)
     _use_up(key)
-    data = jax.random.key_data(key)
-    b0, b1 = threefry2x32(data[0], data[1], *counters(shape))
-    if width == 32:
-        return b0 ^ b1
-    return (b0.astype(jnp.uint64) << 32) | b1.astype(jnp.uint64)
+    return fused_bits(jax.random.key_data(key), shape, width)
 
 
-def _is_fusible(key: jax.Array) -> bool:
+def fused_bits(words: jax.Array, shape: tuple[int, ...], width: int) -> jax.Array:
+    """Return uniform bits of 8, 16, 32 or 64 for threefry keys, given by their words.
+
+    Words of shape (*batch, 2) give bits of shape (*batch, *shape), each row those of
+    its own key.
+    """
+    batch = words.shape[:-1]
+    k0, k1 = words[..., 0], words[..., 1]
+    if batch:
+        k0, k1 = (k.reshape(*batch, *(1,) * len(shape)) for k in (k0, k1))
+    b0, b1 = threefry2x32(k0, k1, *counters(shape))
+    if width == 64:
+        return (b0.astype(jnp.uint64) << 32) | b1.astype(jnp.uint64)
+    return (b0 ^ b1).astype(f"uint{width}")
+
+
+def is_fusible(key: jax.Array) -> bool:
+    """Tell whether bits and folds of a key, or of a batch of keys, are threefry's."""
     return (
         jax.random.key_impl(key) == THREEFRY and jax.config.jax_threefry_partitionable  # pyright: ignore[reportAttributeAccessIssue]  # flags are set at run time
     )

@@ -1,0 +1,221 @@
+"""`jit_init`: in place of `jax.jit` around an initialization function."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.core import Tracer
+from jax.sharding import PartitionSpec, Sharding
+
+from .canonical import Same
+from .execute import Engine
+from .hostkeys import host_keys
+from .outline import outline
+from .placing import Order, Undecided, asked, bound, place
+from .progress import bar
+from .setup_plan import SetupPlan, plan_of, plan_of_whole
+from .trace import read
+
+# JAX's debugging modes look at the program as it was written
+_DEBUGGING = ("jax_debug_key_reuse", "jax_debug_nans", "jax_debug_infs")
+
+
+class Whole(NamedTuple):
+    """A function that `jax.jit` compiles as one program, and why."""
+
+    reason: str
+
+
+class Call(NamedTuple):
+    """A function traced for some arguments, and what runs it."""
+
+    engine: Engine | Whole
+    arguments: list[Any]
+    outputs: Any
+
+
+class JitInit:
+    """An initialization function that is compiled in pieces; see `jit_init`."""
+
+    def __init__(
+        self,
+        fun: Callable[..., Any],
+        out_shardings: Any,
+        static_argnums: int | Iterable[int],
+        static_argnames: str | Iterable[str],
+        progress: bool | None,
+    ) -> None:
+        """Check the options and keep them."""
+        if not callable(fun):
+            raise TypeError(
+                f"jit_init({fun!r}): fun must be a function, got "
+                f"{type(fun).__name__}; give the function that makes the parameters."
+            )
+        if progress not in (None, True, False):
+            raise TypeError(
+                f"jit_init(progress={progress!r}): progress is True, False or None; "
+                "give True for a bar."
+            )
+        placed = {} if out_shardings is None else {"out_shardings": out_shardings}
+        self._jitted = jax.jit(
+            fun,
+            static_argnums=static_argnums,
+            static_argnames=static_argnames,
+            **placed,
+        )
+        self._fun, self._progress = fun, progress
+        self._static = _static_places(fun, static_argnums, static_argnames)
+        self._has_layouts = not all(map(_is_placement, jax.tree.leaves(out_shardings)))
+        functools.update_wrapper(self, fun)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Initialize: what `jax.jit(fun)` would return, bit for bit."""
+        if _under_trace((args, kwargs)) or _flag("jax_disable_jit"):
+            return self._fun(*args, **kwargs)
+        call = self._trace(args, kwargs)
+        if isinstance(call.engine, Whole):
+            return self._jitted(*args, **kwargs)
+        if not self._progress:
+            outputs = call.engine.run(call.arguments)
+        else:
+            plan = plan_of(call.engine, _paths(call.outputs))
+            with bar(plan.outputs, plan.size) as report:
+                outputs = call.engine.run(call.arguments, report)
+        return jax.tree.unflatten(jax.tree.structure(call.outputs), outputs)
+
+    def lower(self, *args: Any, **kwargs: Any) -> SetupPlan:
+        """Return what a call with such arguments would compile and run.
+
+        Arguments may be `jax.ShapeDtypeStruct`s. Nothing is compiled or allocated.
+        """
+        call = self._trace(args, kwargs)
+        if isinstance(call.engine, Whole):
+            return plan_of_whole(jax.tree.leaves(call.outputs), call.engine.reason)
+        return plan_of(call.engine, _paths(call.outputs))
+
+    def _trace(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call:
+        """Trace the function, or find that it is traced, cut and compiled already."""
+        traced = self._jitted.trace(*args, **kwargs)
+        numbers, names = self._static
+        positional = [x for i, x in enumerate(args) if i not in numbers]
+        named = {name: x for name, x in kwargs.items() if name not in names}
+        arguments = jax.tree.leaves((positional, named))
+        wanted = tuple(asked(x.sharding) for x in jax.tree.leaves(traced.out_info))
+        debugging = [flag for flag in _DEBUGGING if _flag(flag)]
+        if self._has_layouts or debugging:
+            reason = (
+                f"{debugging[0]} is on" if debugging else "out_shardings has layouts"
+            )
+            return Call(Whole(reason), arguments, traced.out_info)
+        engine = _engine(
+            Same(traced.jaxpr),
+            wanted,
+            tuple(map(bound, arguments)),
+            jax.config.jax_default_device,  # pyright: ignore[reportAttributeAccessIssue]  # flags are set at run time
+        )
+        return Call(engine, arguments, traced.out_info)
+
+
+@functools.lru_cache(maxsize=128)
+def _engine(traced: Same, wanted: Order, given: Order, device: Any) -> Engine | Whole:
+    """Return what runs a traced function, for arguments and outputs placed so."""
+    del device  # the executables depend on it
+    closed = traced.value
+    if closed.effects:
+        return Whole(f"side effects ({', '.join(sorted(map(str, closed.effects)))})")
+    if len(closed.jaxpr.invars) != len(given):
+        return Whole("arguments that the trace does not list")
+    graph = read(closed)
+    host = host_keys(graph)
+    pieces = outline(graph, host.leaves)
+    try:
+        order = place(graph, pieces, host, wanted, given)
+    except Undecided as undecided:
+        return Whole(str(undecided))
+    return Engine(graph, host, pieces, order, given)
+
+
+def _static_places(
+    fun: Callable[..., Any],
+    numbers: int | Iterable[int],
+    names: str | Iterable[str],
+) -> tuple[set[int], set[str]]:
+    """Return the static arguments by place and by name, each inferred from the other."""
+    places = {numbers} if isinstance(numbers, int) else set(numbers)
+    called = {names} if isinstance(names, str) else set(names)
+    try:
+        parameters = list(inspect.signature(fun).parameters.values())
+    except (ValueError, TypeError):
+        return places, called
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    listed = [p.name for p in parameters if p.kind in kinds]
+    places = {i % len(listed) if i < 0 else i for i in places}
+    called |= {listed[i] for i in places if i < len(listed)}
+    places |= {i for i, name in enumerate(listed) if name in called}
+    return places, called
+
+
+def _is_placement(x: Any) -> bool:
+    return isinstance(x, (Sharding, PartitionSpec))
+
+
+def _flag(name: str) -> bool:
+    return bool(getattr(jax.config, name))
+
+
+def _under_trace(values: Any) -> bool:
+    leaves = jax.tree.leaves(values)
+    return isinstance(jnp.zeros(()), Tracer) or any(
+        isinstance(x, Tracer) for x in leaves
+    )
+
+
+def _paths(tree: Any) -> list[str]:
+    return [jax.tree_util.keystr(path) for path, _ in jax.tree.leaves_with_path(tree)]
+
+
+def jit_init(
+    fun: Callable[..., Any],
+    *,
+    out_shardings: Any = None,
+    static_argnums: int | Iterable[int] = (),
+    static_argnames: str | Iterable[str] = (),
+    progress: bool | None = None,
+) -> JitInit:
+    """Return `fun` compiled in pieces: use it in place of `jax.jit(fun)`.
+
+    `jax.jit` makes one program in which every parameter is a chain of its own, so
+    compiling takes longer with every layer. Here the function is traced once, keys are
+    derived on the host, and what is left is cut into one small program per output;
+    programs that differ in nothing but keys are compiled once. The result is that of
+    `jax.jit(fun)`, bit for bit. What cannot be cut (control flow around sampling,
+    side effects, callbacks) is compiled as `jax.jit` would; `lower` says what and why.
+
+    Args:
+        fun: Any function that makes parameters: `model.init` of Flax or Haiku, a
+            function that builds an NNX or Equinox model and returns its arrays, a vmap
+            of one over keys. It is not changed.
+        out_shardings: Where the outputs live, as `jax.jit` takes it: one sharding or a
+            tree of them that is a prefix of the outputs; None leaves it to JAX.
+        static_argnums: Arguments that are compile-time constants, by place.
+        static_argnames: The same by name.
+        progress: True shows a bar of arrays and bytes done, drawn by rich.
+
+    Returns:
+        A function with `fun`'s arguments and results, and a method
+        `lower(*args, **kwargs)` that returns the plan of a call. Under an outer trace
+        it is `fun` itself. A second call with arguments of the same shapes traces and
+        compiles nothing. No two outputs share a buffer.
+
+    Raises:
+        TypeError: `fun` is not callable, or `progress` not a bool or None.
+        ImportError: At a call with `progress=True` without rich.
+
+        What `fun` or `jax.jit` raises, at the call, unchanged.
+    """
+    return JitInit(fun, out_shardings, static_argnums, static_argnames, progress)

@@ -1,0 +1,104 @@
+"""Equality of traced code: a hashable value, equal only for equal structure."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+
+
+class Same:
+    """Stands for a value that is equal to itself alone."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        """Keep the value, so that its identity stays its own."""
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        """Compare by identity."""
+        return isinstance(other, Same) and self.value is other.value
+
+    def __hash__(self) -> int:
+        """Hash the identity."""
+        return id(self.value)
+
+
+_TOKENS: dict[Hashable, int] = {}
+_JAXPRS: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
+
+
+def canonical(value: Any) -> Hashable:
+    """Return a parameter as a value that compares by type and bits: 1 is not 1.0."""
+    if isinstance(value, (float, complex, np.generic, np.ndarray, jax.Array)):
+        return _number(value)
+    if isinstance(value, ClosedJaxpr):
+        return ("closed", token(value.jaxpr), tuple(map(canonical, value.consts)))
+    if isinstance(value, Jaxpr):
+        return ("jaxpr", token(value))
+    if isinstance(value, (tuple, list)):
+        return (type(value), tuple(map(canonical, value)))
+    if isinstance(value, Mapping):
+        items = sorted(value.items(), key=lambda item: repr(item[0]))
+        return (type(value), tuple((canonical(k), canonical(v)) for k, v in items))
+    try:
+        hash(value)
+    except TypeError:
+        return Same(value)
+    return (type(value), value)
+
+
+def _number(value: Any) -> Hashable:
+    if isinstance(value, jax.Array) and (
+        jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key)
+        or isinstance(value, jax.core.Tracer)
+    ):
+        return Same(value)
+    if getattr(value, "nbytes", 0) > 1 << 16:
+        return Same(value)
+    array = np.asarray(value)
+    return (type(value), str(array.dtype), array.shape, array.tobytes())
+
+
+def equation_key(equation: Any) -> Hashable:
+    """Return what an equation computes, whatever it is applied to."""
+    params = {k: v for k, v in equation.params.items() if k != "name"}
+    ctx = equation.ctx
+    context = (ctx.compute_type, ctx.threefry_partitionable, ctx.cur_abstract_mesh)
+    return (
+        equation.primitive,
+        canonical(params),
+        canonical(context),
+        canonical(ctx.xla_metadata),
+        tuple(v.aval for v in equation.outvars),
+    )
+
+
+def token(jaxpr: Jaxpr) -> int:
+    """Return a number that equal functions, and no others, have in common."""
+    if jaxpr not in _JAXPRS:
+        _JAXPRS[jaxpr] = _TOKENS.setdefault(_structure(jaxpr), len(_TOKENS))
+    return _JAXPRS[jaxpr]
+
+
+def _structure(jaxpr: Jaxpr) -> Hashable:
+    names: dict[Any, int] = {}
+
+    def refer(atoms: Sequence[Any]) -> Hashable:
+        return tuple(
+            ("literal", canonical(a.val), a.aval)
+            if isinstance(a, Literal)
+            else names.setdefault(a, len(names))
+            for a in atoms
+        )
+
+    heads = (*jaxpr.constvars, *jaxpr.invars)
+    lines = [(refer(heads), tuple(v.aval for v in heads))]
+    for e in jaxpr.eqns:
+        lines.append((equation_key(e), refer(e.invars), refer(e.outvars)))
+    return (tuple(lines), refer(jaxpr.outvars))

@@ -1,0 +1,182 @@
+"""Compile each distinct program once, several at a time; run one for every piece."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Sharding, SingleDeviceSharding
+
+from .hostkeys import HostKeys
+from .hostops import is_key, kind_of
+from .outline import Piece
+from .placing import Order
+from .program import factorizes, function_of, fuses, primitives
+from .trace import Atom, Graph, Input
+
+Report = Callable[[int, int], None]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Program:
+    """A distinct program: the first piece that needs it, what it takes, what it gives.
+
+    Attributes:
+        piece: A piece that the program computes; the others differ in their leaves.
+        takes: Shapes, dtypes and shardings of the leaves.
+        order: The shardings of the results.
+    """
+
+    piece: Piece
+    takes: tuple[jax.ShapeDtypeStruct, ...]
+    order: Order
+
+    @functools.cached_property
+    def primitives(self) -> frozenset[str]:
+        """The names of what it computes with."""
+        return primitives(self.piece)
+
+    @functools.cached_property
+    def fuses(self) -> bool:
+        """Whether its random bits fuse with what is computed of them."""
+        return fuses(self.piece, self.primitives)
+
+    @property
+    def spread(self) -> bool:
+        """Whether its results live on several devices."""
+        return any(s is not None and len(s.device_set) > 1 for s in self.order)
+
+    @property
+    def moves(self) -> bool:
+        """Whether it computes on one device and its results are placed afterwards.
+
+        The factors of a matrix must not depend on the mesh, and factorizations on
+        several simulated CPU devices at once can wait for each other for ever.
+        """
+        return self.spread and factorizes(self.primitives)
+
+    @property
+    def alone(self) -> bool:
+        """Whether it needs several devices at once, so that nothing may overlap it."""
+        return self.spread and not self.fuses
+
+    @functools.cached_property
+    def lowered(self) -> Any:
+        """The program, ready to compile."""
+        order: Any = self.order
+        if self.moves:
+            homes = next(s for s in self.order if s is not None).addressable_devices
+            order = SingleDeviceSharding(min(homes, key=lambda device: device.id))
+        elif not any(self.order):
+            order = None
+        run = function_of(self.piece, self.fuses)
+        return jax.jit(run, out_shardings=order).lower(*self.takes)
+
+
+class Run(NamedTuple):
+    """A piece, and the number of the program that computes it."""
+
+    piece: Piece
+    program: int
+
+
+class Engine:
+    """A function cut into pieces: compile it once, run it as often as wanted."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        host: HostKeys,
+        pieces: Sequence[Piece],
+        order: Order,
+        given: Order,
+    ) -> None:
+        """Find the distinct programs of the pieces; nothing is compiled yet."""
+        self.graph, self.host, self.order = graph, host, order
+        self.programs: list[Program] = []
+        runs: list[Run] = []
+        known: dict[Hashable, int] = {}
+        for piece in pieces:
+            takes = tuple(_argument(atom, given) for atom in piece.leaves)
+            goes = tuple(order[place] for place in piece.places)
+            key = (piece.signature, goes, tuple(t.sharding for t in takes))
+            if key not in known:
+                known[key] = len(known)
+                self.programs.append(Program(piece, takes, goes))
+            runs.append(Run(piece, known[key]))
+        self.runs = sorted(runs, key=lambda run: run.program)
+        self._again = _repeats(graph, order)
+
+    @functools.cached_property
+    def compiled(self) -> list[Future[Any]]:
+        """The executables: as many are compiled at a time as there are cores."""
+        with_cores = ThreadPoolExecutor(os.cpu_count(), "initjax-compile")
+        futures = [with_cores.submit(p.lowered.compile) for p in self.programs]
+        with_cores.shutdown(wait=False)
+        return futures
+
+    def run(self, arguments: Sequence[Any], report: Report | None = None) -> list[Any]:
+        """Return the function's outputs for arguments of the kinds it was made for."""
+        compiled = self.compiled
+        known = self.host.run(arguments)
+        outputs: list[Any] = [None] * len(self.graph.outputs)
+        for piece, number in self.runs:
+            leaves = [self._value(atom, known, arguments) for atom in piece.leaves]
+            program = self.programs[number]
+            results = compiled[number].result()(*leaves)
+            if program.moves:
+                results = tuple(map(_move, results, program.order))
+            if report is not None or program.alone:
+                jax.block_until_ready(results)
+            for place, result in zip(piece.places, results, strict=True):
+                outputs[place] = result
+            if report is not None:
+                report(len(results), sum(result.nbytes for result in results))
+        for place, first, copy in self._again:
+            outputs[place] = copy(outputs[first])
+        return outputs
+
+    def _value(self, atom: Atom, known: Sequence[Any], arguments: Sequence[Any]) -> Any:
+        if atom in self.host.leaves:
+            return known[self.host.leaves[atom]]
+        return arguments[atom.index] if isinstance(atom, Input) else atom.value
+
+
+def _argument(atom: Atom, given: Order) -> jax.ShapeDtypeStruct:
+    """Return what a program is compiled to take for a leaf."""
+    aval = atom.aval
+    if is_key(aval):
+        words = kind_of(aval.dtype).words
+        return jax.ShapeDtypeStruct((*aval.shape, *words), np.uint32)
+    return jax.ShapeDtypeStruct(
+        aval.shape,
+        aval.dtype,
+        sharding=given[atom.index] if isinstance(atom, Input) else None,
+        weak_type=aval.weak_type,
+    )
+
+
+def _move(x: jax.Array, sharding: Sharding) -> jax.Array:
+    """Place an array that every process has computed for itself."""
+    if sharding.is_fully_addressable:
+        return jax.device_put(x, sharding)
+    whole = np.asarray(x)
+    return jax.make_array_from_callback(x.shape, sharding, lambda index: whole[index])
+
+
+def _repeats(graph: Graph, order: Order) -> list[tuple[int, int, Callable[[Any], Any]]]:
+    """Return the outputs that repeat an earlier one: copies, never the same buffer."""
+    first: dict[Atom, int] = {}
+    repeats: list[tuple[int, int, Callable[[Any], Any]]] = []
+    for place, atom in enumerate(graph.outputs):
+        if first.setdefault(atom, place) != place:
+            copy = jax.jit(jnp.copy, out_shardings=order[place])
+            repeats.append((place, first[atom], copy))
+    return repeats

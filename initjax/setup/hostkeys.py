@@ -1,0 +1,147 @@
+"""Derive keys on the host: what only splits, folds and indexes keys, in NumPy.
+
+Every weight's key is a chain of splits and folds of the caller's key. Compiled, the
+chain makes each program long and unlike all others; evaluated here, all that a program
+needs of it is two words.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from .hostops import Host, Operation, is_key, operation
+from .trace import Atom, Constant, Graph, Input, Node, Result, reachable
+
+_LARGEST = 1 << 16  # elements of a host value; more is data, not keys
+
+
+class Step(NamedTuple):
+    """One node of the host: where its arguments stand, and where its results go."""
+
+    run: Operation
+    arguments: tuple[int, ...]
+    results: tuple[int, ...]
+    dtypes: tuple[Any, ...]
+
+
+class HostKeys(NamedTuple):
+    """How to compute, from the function's arguments, what its programs need of keys.
+
+    Attributes:
+        leaves: The values that programs take, each with its place in the results.
+        inputs: Which arguments are read, and where their values stand.
+        constants: Values known beforehand, and where they stand.
+        steps: What to compute, in order.
+    """
+
+    leaves: Mapping[Atom, int]
+    inputs: tuple[tuple[int, int], ...]
+    constants: tuple[tuple[int, Any], ...]
+    steps: tuple[Step, ...]
+    slots: int
+
+    def run(self, arguments: Sequence[Any]) -> list[Host]:
+        """Return every value that is known on the host, by its place."""
+        env: list[Any] = [None] * self.slots
+        for slot, value in self.constants:
+            env[slot] = value
+        for slot, index in self.inputs:
+            env[slot] = to_host(arguments[index])
+        for run, arguments_, results, dtypes in self.steps:
+            out = run(*[env[slot] for slot in arguments_])
+            outs = out if type(out) is tuple else (out,)
+            for slot, x, dtype in zip(results, outs, dtypes, strict=True):
+                env[slot] = np.asarray(x, dtype)
+        return env
+
+
+def to_host(x: Any) -> Host:
+    """Return an argument as a NumPy array, keys as their words."""
+    if isinstance(x, jax.Array):
+        if not x.is_fully_addressable:  # replicated over the processes
+            x = x.addressable_data(0)
+        if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
+            x = jax.random.key_data(x)
+    return np.asarray(x)
+
+
+def host_keys(graph: Graph) -> HostKeys:
+    """Return what of a graph is computed on the host, and how."""
+    known = _known(graph.nodes)
+    keyed = _keyed(node for node in graph.nodes if node in known)
+
+    def is_leaf(atom: Atom) -> bool:
+        if isinstance(atom, Result):
+            return atom.node in keyed
+        return is_key(atom.aval) and _is_small(atom.aval)
+
+    used = (a for node in graph.nodes if node not in keyed for a in node.inputs)
+    leaves = {atom: None for atom in (*used, *graph.outputs) if is_leaf(atom)}
+    behind = reachable(leaves)
+    return _compile(leaves, [node for node in graph.nodes if node in behind])
+
+
+def _known(nodes: Iterable[Node]) -> set[Node]:
+    """Return the nodes that the host can compute: small integers and keys all the way."""
+    known: set[Node] = set()
+
+    def is_known(atom: Atom) -> bool:
+        return atom.node in known if isinstance(atom, Result) else _is_small(atom.aval)
+
+    for node in nodes:
+        small = all(_is_small(result.aval) for result in node.results)
+        if small and all(map(is_known, node.inputs)) and operation(node) is not None:
+            known.add(node)
+    return known
+
+
+def _keyed(known: Iterable[Node]) -> set[Node]:
+    """Return the nodes that make keys or come from keys."""
+    keyed: set[Node] = set()
+    for node in known:
+        inputs = (a for a in node.inputs)
+        if any(is_key(result.aval) for result in node.results) or any(
+            a.node in keyed if isinstance(a, Result) else is_key(a.aval) for a in inputs
+        ):
+            keyed.add(node)
+    return keyed
+
+
+def _is_small(aval: Any) -> bool:
+    """Tell whether a value is a few integers, booleans or keys."""
+    if math.prod(aval.shape) > _LARGEST:
+        return False
+    return is_key(aval) or np.dtype(aval.dtype).kind in "iub"
+
+
+def _compile(leaves: Iterable[Atom], nodes: Sequence[Node]) -> HostKeys:
+    """Give every value a slot and every node a step."""
+    slots: dict[Atom, int] = {}
+    inputs: list[tuple[int, int]] = []
+    constants: list[tuple[int, Any]] = []
+
+    def slot(atom: Atom) -> int:
+        if atom not in slots:
+            slots[atom] = len(slots)
+            if isinstance(atom, Input):
+                inputs.append((slots[atom], atom.index))
+            if isinstance(atom, Constant):
+                constants.append((slots[atom], to_host(atom.value)))
+        return slots[atom]
+
+    steps = tuple(
+        Step(
+            operation(node),
+            tuple(slot(a) for a in node.inputs),
+            tuple(slot(r) for r in node.results),
+            tuple(np.uint32 if is_key(r.aval) else r.aval.dtype for r in node.results),
+        )
+        for node in nodes
+    )
+    places = {atom: slot(atom) for atom in leaves}
+    return HostKeys(places, tuple(inputs), tuple(constants), steps, len(slots))
