@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import os
@@ -12,14 +13,21 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Sharding, SingleDeviceSharding
+from jax.sharding import (
+    NamedSharding,
+    PartitionSpec,
+    Sharding,
+    SingleDeviceSharding,
+)
 
 from .hostkeys import HostKeys
-from .hostops import is_key, kind_of
+from .hostops import is_key, kind_of, size_of
 from .outline import Piece
 from .placing import Order
-from .program import factorizes, function_of, fuses, primitives
+from .program import factorizes, function_of, fuses, primitives, samples
 from .trace import Atom, Graph, Input
+
+_SMALL = 1 << 20  # bytes
 
 Report = Callable[[int, int], None]
 
@@ -46,7 +54,7 @@ class Program:
     @functools.cached_property
     def fuses(self) -> bool:
         """Whether its random bits fuse with what is computed of them."""
-        return fuses(self.piece, self.primitives)
+        return fuses(self.piece)
 
     @property
     def spread(self) -> bool:
@@ -55,12 +63,18 @@ class Program:
 
     @property
     def moves(self) -> bool:
-        """Whether it computes on one device and its results are placed afterwards.
+        """Whether it is computed once and its results are placed afterwards.
 
         The factors of a matrix must not depend on the mesh, and factorizations on
-        several simulated CPU devices at once can wait for each other for ever.
+        several simulated CPU devices at once can wait for each other for ever. A small
+        array whose loops XLA may split otherwise for each mesh goes the same way.
         """
-        return self.spread and factorizes(self.primitives)
+        if not self.spread or self.fuses:
+            return False
+        return factorizes(self.primitives) or (
+            samples(self.primitives)
+            and sum(size_of(atom.aval) for atom in self.piece.results) <= _SMALL
+        )
 
     @property
     def alone(self) -> bool:
@@ -70,14 +84,30 @@ class Program:
     @functools.cached_property
     def lowered(self) -> Any:
         """The program, ready to compile."""
-        order: Any = self.order
-        if self.moves:
-            homes = next(s for s in self.order if s is not None).addressable_devices
-            order = SingleDeviceSharding(min(homes, key=lambda device: device.id))
-        elif not any(self.order):
-            order = None
         run = function_of(self.piece, self.fuses)
-        return jax.jit(run, out_shardings=order).lower(*self.takes)
+        if not self.moves:
+            order = self.order if any(self.order) else None
+            return jax.jit(run, out_shardings=order).lower(*self.takes)
+        home = next(s for s in self.order if s is not None)
+        if _is_typed(self.piece):  # by the mesh in use, so all its devices take part
+            order = NamedSharding(home.mesh, PartitionSpec())
+            return jax.jit(run, out_shardings=order).lower(*self.takes)
+        device = min(home.addressable_devices, key=lambda device: device.id)
+        with _no_mesh():
+            order = SingleDeviceSharding(device)
+            return jax.jit(run, out_shardings=order).lower(*self.takes)
+
+
+def _is_typed(piece: Piece) -> bool:
+    """Tell whether arrays carry the explicit axes of a mesh in their types."""
+    return any(not atom.aval.sharding.mesh.empty for atom in piece.results)
+
+
+def _no_mesh() -> contextlib.AbstractContextManager[Any]:
+    """Put the mesh in use aside: one device does the work."""
+    if jax.sharding.get_abstract_mesh().empty:
+        return contextlib.nullcontext()
+    return jax.set_mesh(None)
 
 
 class Run(NamedTuple):

@@ -48,6 +48,13 @@ def is_key(aval: Any) -> bool:
     return jax.dtypes.issubdtype(aval.dtype, jax.dtypes.prng_key)
 
 
+def size_of(aval: Any) -> int:
+    """Return the bytes of a value; a key's are its words'."""
+    if is_key(aval):
+        return 4 * math.prod(aval.shape) * math.prod(kind_of(aval.dtype).words)
+    return math.prod(aval.shape) * np.dtype(aval.dtype).itemsize
+
+
 def operation(node: Node) -> Operation | None:
     """Return the NumPy function of a node, or None if this room does not know it."""
     name = node.name

@@ -92,6 +92,8 @@ def _mesh_in_use() -> Sharding | None:
     """Return the whole of the mesh that `jax.set_mesh` has put in use."""
     if jax.sharding.get_abstract_mesh().empty:
         return None
+    if not hasattr(jax, "set_mesh"):
+        raise Undecided("a mesh is in use, which this JAX cannot put aside")
     traced = jax.jit(lambda: 0, out_shardings=PartitionSpec()).trace()
     return asked(traced.out_info.sharding)
 

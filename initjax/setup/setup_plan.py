@@ -7,11 +7,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from jax.sharding import Sharding
 
 from .execute import Engine, Program
-from .hostops import is_key, kind_of
+from .hostops import size_of
 from .program import hindrance
 
 
@@ -96,7 +95,7 @@ def plan_of(engine: Engine, paths: Sequence[str]) -> SetupPlan:
             _computes(program),
             ", ".join(_type(atom.aval) for atom in program.piece.results),
             runs.count(number),
-            sum(_size(atom.aval) for atom in program.piece.results),
+            sum(size_of(atom.aval) for atom in program.piece.results),
             len(program.order[0].device_set) if program.order[0] else 1,
             why[number],
         )
@@ -111,13 +110,13 @@ def plan_of(engine: Engine, paths: Sequence[str]) -> SetupPlan:
     avals = [atom.aval for atom in engine.graph.outputs]
     held = sum(map(_held, avals, engine.order))
     scratch = max(map(_scratch, engine.programs), default=0)
-    size = sum(map(_size, avals))
+    size = sum(map(size_of, avals))
     return SetupPlan(rows, len(avals), size, held + scratch, fallbacks)
 
 
 def plan_of_whole(avals: Sequence[Any], reason: str) -> SetupPlan:
     """Return the plan of a function that `jax.jit` compiles as one program."""
-    size = sum(map(_size, avals))
+    size = sum(map(size_of, avals))
     row = ProgramRow("the whole function", f"{len(avals)} arrays", 1, size, 1, reason)
     return SetupPlan((row,), len(avals), size, 4 * size, {}, reason)
 
@@ -135,19 +134,12 @@ def _type(aval: Any) -> str:
     return f"{aval.dtype}[{','.join(map(str, aval.shape))}]"
 
 
-def _size(aval: Any) -> int:
-    """Return the bytes of a value; a key's are its words'."""
-    if is_key(aval):
-        return math.prod(aval.shape) * math.prod(kind_of(aval.dtype).words) * 4
-    return math.prod(aval.shape) * np.dtype(aval.dtype).itemsize
-
-
 def _held(aval: Any, sharding: Sharding | None) -> int:
     """Return the bytes of a value on one of its devices."""
     if sharding is None or not math.prod(aval.shape):
-        return _size(aval)
+        return size_of(aval)
     shard = math.prod(sharding.shard_shape(aval.shape))
-    return _size(aval) * shard // math.prod(aval.shape)
+    return size_of(aval) * shard // math.prod(aval.shape)
 
 
 def _scratch(program: Program) -> int:
@@ -159,7 +151,7 @@ def _scratch(program: Program) -> int:
         if program.moves
         else max(len(s.device_set) if s else 1 for s in program.order)
     )
-    held = sum(_size(r.aval) for node in program.piece.nodes for r in node.results)
+    held = sum(size_of(r.aval) for node in program.piece.nodes for r in node.results)
     return held // share
 
 

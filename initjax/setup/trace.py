@@ -59,6 +59,9 @@ class Node:
         return self.equation.params
 
 
+_ALIASES = {"copy", "copy_p"}  # every output has a buffer of its own anyway
+
+
 class Graph(NamedTuple):
     """The live nodes of a function in the order of its trace."""
 
@@ -173,8 +176,10 @@ class _Reader:
         for equation in equations:
             arguments = tuple(atom(v) for v in equation.invars)
             inner = called(equation)
-            if inner is None or (len(equation.outvars) == 1 and not makes_keys(inner)):
-                results: Sequence[Atom | None] = self._add(equation, arguments)
+            if equation.primitive.name in _ALIASES:
+                results: Sequence[Atom | None] = arguments
+            elif inner is None or (len(equation.outvars) == 1 and not makes_keys(inner)):
+                results = self._add(equation, arguments)
             else:
                 results = self.walk(
                     inner, arguments, [v in live for v in equation.outvars]
