@@ -2,6 +2,7 @@
 
 from . import laws as laws
 from . import nn as nn
+from . import setup as setup
 from ._clone import clone_initializer as clone_initializer
 from ._initializer import Initializer as Initializer
 from ._law import Law as Law
@@ -28,6 +29,7 @@ from .laws import RandomUniform as RandomUniform
 from .laws import TruncatedNormal as TruncatedNormal
 from .laws import VarianceScaling as VarianceScaling
 from .laws import Zeros as Zeros
+from .setup import jit_init as jit_init
 
 __all__ = [
     "STFT",
@@ -54,8 +56,10 @@ __all__ = [
     "fold_in_path",
     "fold_in_paths",
     "get",
+    "jit_init",
     "laws",
     "nn",
     "register",
     "serialize",
+    "setup",
 ]

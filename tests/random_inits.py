@@ -25,7 +25,7 @@ def doubled(x: Any) -> Any:
 
 doubled.defjvp(lambda primals, tangents: (doubled(*primals), tangents[0]))
 
-# -- steps: how each adds to the keys and values so far ----------------------------------
+# -- steps: how each adds to the keys and values so far ------------------------------
 
 
 def _float(v: Any) -> Any:
@@ -33,8 +33,7 @@ def _float(v: Any) -> Any:
 
 
 def _real(v: Any) -> Any:
-    v = jnp.real(v) if jnp.iscomplexobj(v) else _float(v)
-    return v
+    return jnp.real(v) if jnp.iscomplexobj(v) else _float(v)
 
 
 SAMPLES: dict[str, Callable[[Any, Any, Any], Any]] = {
@@ -205,9 +204,7 @@ class Init:
                 values.append(BINARY[name](a, b))
             else:
                 inner = list(SAMPLES.values())[j % len(SAMPLES)]
-                sample = functools.partial(inner, s=None)
                 values.append(CONTROL[name](k, a, n, _sampler(inner, shape, dtype)))
-                del sample
         return _outputs(self.outputs, keys, values, n)
 
 

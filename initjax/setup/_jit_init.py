@@ -61,15 +61,16 @@ class JitInit:
                 f"jit_init(progress={progress!r}): progress is True, False or None; "
                 "give True for a bar."
             )
-        placed = {} if out_shardings is None else {"out_shardings": out_shardings}
-        self._jitted = jax.jit(
-            fun,
-            static_argnums=static_argnums,
-            static_argnames=static_argnames,
-            **placed,
-        )
+        numbers, names = _listed(static_argnums), _listed(static_argnames)
+        options: dict[str, Any] = {
+            "out_shardings": out_shardings,
+            "static_argnums": numbers,
+            "static_argnames": names,
+        }
+        given = {name: x for name, x in options.items() if x is not None and x != ()}
+        self._jitted = jax.jit(fun, **given)
         self._fun, self._progress = fun, progress
-        self._static = _static_places(fun, static_argnums, static_argnames)
+        self._static = _static_places(fun, numbers, names)
         self._has_layouts = not all(map(_is_placement, jax.tree.leaves(out_shardings)))
         functools.update_wrapper(self, fun)
 
@@ -140,24 +141,29 @@ def _engine(traced: Same, wanted: Order, given: Order, device: Any) -> Engine | 
     return Engine(graph, host, pieces, order, given)
 
 
+def _listed(x: Any) -> tuple[Any, ...]:
+    return (x,) if isinstance(x, (int, str)) else tuple(x)
+
+
 def _static_places(
-    fun: Callable[..., Any],
-    numbers: int | Iterable[int],
-    names: str | Iterable[str],
+    fun: Callable[..., Any], numbers: tuple[int, ...], names: tuple[str, ...]
 ) -> tuple[set[int], set[str]]:
-    """Return the static arguments by place and by name, each inferred from the other."""
-    places = {numbers} if isinstance(numbers, int) else set(numbers)
-    called = {names} if isinstance(names, str) else set(names)
+    """Return the static arguments by place and by name.
+
+    As `jax.jit` does: where only one is given, the other follows from the signature.
+    """
     try:
         parameters = list(inspect.signature(fun).parameters.values())
     except (ValueError, TypeError):
-        return places, called
+        return set(numbers), set(names)
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     listed = [p.name for p in parameters if p.kind in kinds]
-    places = {i % len(listed) if i < 0 else i for i in places}
-    called |= {listed[i] for i in places if i < len(listed)}
-    places |= {i for i, name in enumerate(listed) if name in called}
-    return places, called
+    numbers = tuple(i + len(listed) if i < 0 else i for i in numbers)
+    if not names:
+        return set(numbers), {listed[i] for i in numbers if i < len(listed)}
+    if not numbers:
+        return {i for i, name in enumerate(listed) if name in names}, set(names)
+    return set(numbers), set(names)
 
 
 def _is_placement(x: Any) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
@@ -54,9 +55,8 @@ def canonical(value: Any) -> Hashable:
 
 
 def _number(value: Any) -> Hashable:
-    if isinstance(value, jax.Array) and (
-        jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key)
-        or isinstance(value, jax.core.Tracer)
+    if isinstance(value, jax.Array) and jnp.issubdtype(
+        value.dtype, jax.dtypes.prng_key
     ):
         return Same(value)
     if getattr(value, "nbytes", 0) > 1 << 16:
@@ -98,7 +98,7 @@ def _structure(jaxpr: Jaxpr) -> Hashable:
         )
 
     heads = (*jaxpr.constvars, *jaxpr.invars)
-    lines = [(refer(heads), tuple(v.aval for v in heads))]
+    lines: list[Hashable] = [(refer(heads), tuple(v.aval for v in heads))]
     for e in jaxpr.eqns:
         lines.append((equation_key(e), refer(e.invars), refer(e.outvars)))
     return (tuple(lines), refer(jaxpr.outvars))

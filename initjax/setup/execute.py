@@ -25,7 +25,7 @@ from .hostops import is_key, kind_of, size_of
 from .outline import Piece
 from .placing import Order
 from .program import factorizes, function_of, fuses, primitives, samples
-from .trace import Atom, Graph, Input
+from .trace import Atom, Constant, Graph, Input
 
 _SMALL = 1 << 20  # bytes
 
@@ -69,7 +69,7 @@ class Program:
         several simulated CPU devices at once can wait for each other for ever. A small
         array whose loops XLA may split otherwise for each mesh goes the same way.
         """
-        if not self.spread or self.fuses:
+        if not self.spread or self.fuses or None in self.order:
             return False
         return factorizes(self.primitives) or (
             samples(self.primitives)
@@ -88,7 +88,7 @@ class Program:
         if not self.moves:
             order = self.order if any(self.order) else None
             return jax.jit(run, out_shardings=order).lower(*self.takes)
-        home = next(s for s in self.order if s is not None)
+        home: Any = self.order[0]
         if _is_typed(self.piece):  # by the mesh in use, so all its devices take part
             order = NamedSharding(home.mesh, PartitionSpec())
             return jax.jit(run, out_shardings=order).lower(*self.takes)
@@ -173,10 +173,12 @@ class Engine:
             outputs[place] = copy(outputs[first])
         return outputs
 
-    def _value(self, atom: Atom, known: Sequence[Any], arguments: Sequence[Any]) -> Any:
-        if atom in self.host.leaves:
-            return known[self.host.leaves[atom]]
-        return arguments[atom.index] if isinstance(atom, Input) else atom.value
+    def _value(self, leaf: Atom, known: Sequence[Any], arguments: Sequence[Any]) -> Any:
+        if leaf in self.host.leaves:
+            return known[self.host.leaves[leaf]]
+        if isinstance(leaf, Input):
+            return arguments[leaf.index]
+        return leaf.value if isinstance(leaf, Constant) else None
 
 
 def _argument(atom: Atom, given: Order) -> jax.ShapeDtypeStruct:
@@ -193,9 +195,9 @@ def _argument(atom: Atom, given: Order) -> jax.ShapeDtypeStruct:
     )
 
 
-def _move(x: jax.Array, sharding: Sharding) -> jax.Array:
+def _move(x: jax.Array, sharding: Sharding | None) -> jax.Array:
     """Place an array that every process has computed for itself."""
-    if sharding.is_fully_addressable:
+    if sharding is None or sharding.is_fully_addressable:
         return jax.device_put(x, sharding)
     whole = np.asarray(x)
     return jax.make_array_from_callback(x.shape, sharding, lambda index: whole[index])

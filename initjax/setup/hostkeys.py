@@ -65,7 +65,7 @@ def to_host(x: Any) -> Host:
     if isinstance(x, jax.Array):
         if not x.is_fully_addressable:  # replicated over the processes
             x = x.addressable_data(0)
-        if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
+        if is_key(x):
             x = jax.random.key_data(x)
     return np.asarray(x)
 
@@ -73,7 +73,7 @@ def to_host(x: Any) -> Host:
 def host_keys(graph: Graph) -> HostKeys:
     """Return what of a graph is computed on the host, and how."""
     known = _known(graph.nodes)
-    keyed = _keyed(node for node in graph.nodes if node in known)
+    keyed = _keyed(known)
 
     def is_leaf(atom: Atom) -> bool:
         if isinstance(atom, Result):
@@ -83,20 +83,22 @@ def host_keys(graph: Graph) -> HostKeys:
     used = (a for node in graph.nodes if node not in keyed for a in node.inputs)
     leaves = {atom: None for atom in (*used, *graph.outputs) if is_leaf(atom)}
     behind = reachable(leaves)
-    return _compile(leaves, [node for node in graph.nodes if node in behind])
+    return _compile(leaves, {n: run for n, run in known.items() if n in behind})
 
 
-def _known(nodes: Iterable[Node]) -> set[Node]:
-    """Return the nodes that the host can compute: small integers and keys all the way."""
-    known: set[Node] = set()
+def _known(nodes: Iterable[Node]) -> dict[Node, Operation]:
+    """Return the nodes that the host can compute: small integers and keys only."""
+    known: dict[Node, Operation] = {}
 
     def is_known(atom: Atom) -> bool:
         return atom.node in known if isinstance(atom, Result) else _is_small(atom.aval)
 
     for node in nodes:
         small = all(_is_small(result.aval) for result in node.results)
-        if small and all(map(is_known, node.inputs)) and operation(node) is not None:
-            known.add(node)
+        if not small or not all(map(is_known, node.inputs)):
+            continue
+        if (run := operation(node)) is not None:
+            known[node] = run
     return known
 
 
@@ -104,10 +106,11 @@ def _keyed(known: Iterable[Node]) -> set[Node]:
     """Return the nodes that make keys or come from keys."""
     keyed: set[Node] = set()
     for node in known:
-        inputs = (a for a in node.inputs)
-        if any(is_key(result.aval) for result in node.results) or any(
-            a.node in keyed if isinstance(a, Result) else is_key(a.aval) for a in inputs
-        ):
+        from_keys = (
+            a.node in keyed if isinstance(a, Result) else is_key(a.aval)
+            for a in node.inputs
+        )
+        if any(is_key(result.aval) for result in node.results) or any(from_keys):
             keyed.add(node)
     return keyed
 
@@ -119,7 +122,7 @@ def _is_small(aval: Any) -> bool:
     return is_key(aval) or np.dtype(aval.dtype).kind in "iub"
 
 
-def _compile(leaves: Iterable[Atom], nodes: Sequence[Node]) -> HostKeys:
+def _compile(leaves: Iterable[Atom], nodes: Mapping[Node, Operation]) -> HostKeys:
     """Give every value a slot and every node a step."""
     slots: dict[Atom, int] = {}
     inputs: list[tuple[int, int]] = []
@@ -136,12 +139,12 @@ def _compile(leaves: Iterable[Atom], nodes: Sequence[Node]) -> HostKeys:
 
     steps = tuple(
         Step(
-            operation(node),
+            run,
             tuple(slot(a) for a in node.inputs),
             tuple(slot(r) for r in node.results),
             tuple(np.uint32 if is_key(r.aval) else r.aval.dtype for r in node.results),
         )
-        for node in nodes
+        for node, run in nodes.items()
     )
     places = {atom: slot(atom) for atom in leaves}
     return HostKeys(places, tuple(inputs), tuple(constants), steps, len(slots))

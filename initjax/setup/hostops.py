@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from .._bits import THREEFRY, threefry2x32
@@ -45,7 +46,7 @@ def kind_of(dtype: Any) -> KeyKind:
 
 def is_key(aval: Any) -> bool:
     """Tell whether a value is an array of typed keys."""
-    return jax.dtypes.issubdtype(aval.dtype, jax.dtypes.prng_key)
+    return jnp.issubdtype(aval.dtype, jax.dtypes.prng_key)
 
 
 def size_of(aval: Any) -> int:
@@ -69,7 +70,7 @@ def operation(node: Node) -> Operation | None:
     return _through_jax(node) if name in _RARE else None
 
 
-# -- threefry ----------------------------------------------------------------------------
+# -- threefry --------------------------------------------------------------
 
 
 def hash_blocks(keys: Host, hi: Any, lo: Any) -> Host:
@@ -150,7 +151,7 @@ _RANDOM: dict[str, Callable[[Node], Operation]] = {
     "random_seed": _seed,
 }
 
-# -- arithmetic on counters ----------------------------------------------------------------
+# -- arithmetic on counters ------------------------------------------------
 
 
 def _shift(towards: Operation, fill: Operation) -> Operation:
@@ -216,7 +217,7 @@ _ELEMENTWISE: dict[str, Operation] = {
     "clamp": lambda low, x, high: np.minimum(np.maximum(x, low), high),
 }
 
-# -- pieces and shapes ---------------------------------------------------------------------
+# -- pieces and shapes -----------------------------------------------------
 
 
 def _slice(node: Node) -> Operation:
@@ -317,7 +318,7 @@ _STRUCTURAL: dict[str, Callable[[Node], Operation]] = {
     "optimization_barrier": lambda node: lambda *xs: xs,
 }
 
-# -- through JAX -----------------------------------------------------------------------------
+# -- through JAX -----------------------------------------------------------
 
 # indexing by arrays, and sums of counters: JAX's own semantics, a compilation each
 _RARE = frozenset(
@@ -345,7 +346,7 @@ def _through_jax(node: Node) -> Operation:
 
     def run(*data: Host) -> Any:
         inputs = [
-            jax.random.wrap_key_data(x, impl=kind_of(atom.aval.dtype).impl)
+            jax.random.wrap_key_data(jnp.asarray(x), impl=kind_of(atom.aval.dtype).impl)
             if is_key(atom.aval)
             else x
             for x, atom in zip(data, node.inputs, strict=True)

@@ -47,8 +47,9 @@ def outline(graph: Graph, host: Container[Atom]) -> list[Piece]:
     groups: dict[Any, list[Atom]] = {}
     together = _together(graph.nodes, host)
     for atom in first:
-        own = isinstance(atom, Result) and atom not in host
-        root = together.get(atom.node) if own else None
+        root = None
+        if isinstance(atom, Result) and atom not in host:
+            root = together.get(atom.node)
         groups.setdefault(root if root is not None else atom, []).append(atom)
     carried = _carried(graph)
     return [
@@ -139,7 +140,7 @@ def _cut(
         return isinstance(atom, Input) or atom in host or atom in carried
 
     def refer(atom: Atom) -> Hashable:
-        if is_leaf(atom):
+        if isinstance(atom, Input) or atom in host or atom in carried:
             return ("leaf", leaves.setdefault(atom, len(leaves)))
         if isinstance(atom, Result):
             return (order[atom.node], atom.index)

@@ -18,7 +18,6 @@ from .hostkeys import HostKeys
 from .outline import Piece
 from .trace import Graph, Input, Node
 
-
 Order = tuple[Sharding | None, ...]
 
 
@@ -100,10 +99,10 @@ def _mesh_in_use() -> Sharding | None:
 
 def _constraint(node: Node) -> list[Sharding]:
     """Return the sharding that a node imposes on its result, if any."""
-    sharding = node.params.get("sharding")
-    if node.name != "sharding_constraint" or asked(sharding) is None:
+    if node.name != "sharding_constraint":
         return []
-    return [sharding]
+    sharding = asked(node.params.get("sharding"))
+    return [] if sharding is None else [sharding]
 
 
 def _replicated(sharding: Sharding) -> Sharding:

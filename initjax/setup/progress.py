@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from .execute import Report
 
 
 @contextlib.contextmanager
-def bar(arrays: int, size: int) -> Iterator[Report]:
+def bar(arrays: int, size: int) -> Generator[Report]:
     """Show how many of the arrays, and of their bytes, are done.
 
     Args:

@@ -1,0 +1,563 @@
+"""Time `jit_init` next to `jax.jit`, plain calls and PyTorch, from a fresh process.
+
+    pip install 'initjax[benchmarks]' flax equinox dm-haiku matplotlib
+    python benchmarks/setup.py                       # everything but the line below
+    python benchmarks/setup.py --full                # and jax.jit at 96 layers: minutes
+    python benchmarks/setup.py --quick               # small networks, two minutes
+    python benchmarks/setup.py --plot depth.png      # and the cold time over depth
+
+PyTorch joins where it is installed, and matplotlib is for --plot. Every measurement has
+a process of its own, one after another, in an order shuffled every round. Cold is the
+first call, once everything is imported, the module object is built and the backend has
+started; warm is the median of later calls in that process. The peak is that of the
+resident memory during the cold call, over what the process held before, in bytes of
+the parameters. A ratio is a contender's time over that of jit_init: more than 1 means
+jit_init is faster.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import hashlib
+import importlib.util
+import json
+import os
+import platform
+import random
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib.metadata import version
+from typing import Any, NamedTuple
+
+# no JAX here: on Linux a child's peak memory is never below that of its parent
+try:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+except ImportError:
+    raise SystemExit(
+        "benchmarks/setup.py needs rich: pip install 'initjax[benchmarks]'"
+    ) from None
+
+Run = Callable[[], Any]
+Init = tuple[Callable[..., Any], tuple[Any, ...]]  # a function and its arguments
+
+OURS, JIT, EAGER, TORCH, TRACE = "jit_init", "jax.jit", "eager", "torch", "trace"
+HEADS, VOCABULARY, TOKENS, MEMBERS = 4, 1000, 16, 16
+RESNET50 = (3, 4, 6, 3)
+WARM_CALLS, WARM_SECONDS = 7, 8.0
+HEADER = "network<|layers x d|params M|by<|cold|ratio|warm|ratio|peak|programs"
+TIMES = ("cold", "warm")
+PEAK_TARGET, WARM_TARGET = 1.15, 1.5
+HAS_TORCH = importlib.util.find_spec("torch") is not None
+
+
+class Size(NamedTuple):
+    """The depth and the width of a network."""
+
+    layers: int
+    d: int
+
+
+class Network(NamedTuple):
+    """One network in JAX's and in PyTorch's words; builders import what they need."""
+
+    group: str
+    package: str
+    init: Callable[[Size], Init]
+    torch: Callable[[Size], list[Any]]
+    size: Size
+
+
+class Result(NamedTuple):
+    """What one process measured; the digest is that of all the parameters' bytes."""
+
+    cold: float
+    warm: float = 0.0
+    peak: float = 0.0
+    size: int = 0
+    programs: int = 0
+    digest: str = ""
+
+
+Results = dict[str, Result]  # of one network, by contender
+
+
+def linen(size: Size, scanned: bool = False) -> Init:
+    """Return the init of a Flax Linen transformer."""
+    import jax
+    import jax.numpy as jnp
+    from flax import linen as nn
+
+    class Block(nn.Module):
+        @nn.compact
+        def __call__(self, x: Any, _: Any = None) -> Any:
+            y = nn.LayerNorm()(x)
+            x = x + nn.MultiHeadDotProductAttention(num_heads=HEADS)(y)
+            y = nn.Dense(4 * size.d)(nn.LayerNorm()(x))
+            return x + nn.Dense(size.d)(nn.gelu(y)), None
+
+    class Transformer(nn.Module):
+        @nn.compact
+        def __call__(self, tokens: Any) -> Any:
+            x = nn.Embed(VOCABULARY, size.d)(tokens)
+            if scanned:
+                axes, split = {"params": 0}, {"params": True}
+                block = nn.scan(Block, axes, split_rngs=split, length=size.layers)
+                x, _ = block()(x, None)
+            else:
+                for _ in range(size.layers):
+                    x, _ = Block()(x)
+            return nn.Dense(VOCABULARY)(nn.LayerNorm()(x))
+
+    return Transformer().init, (jax.random.key(0), jnp.zeros((1, TOKENS), int))
+
+
+def ensemble(size: Size) -> Init:
+    """Return the init of several Linen transformers, mapped over their keys."""
+    import jax
+
+    init, (key, x) = linen(size)
+    return jax.vmap(init, in_axes=(0, None)), (jax.random.split(key, MEMBERS), x)
+
+
+def nnx(size: Size) -> Init:
+    """Return a function that builds an NNX transformer and returns its arrays."""
+    import jax
+    from flax import nnx
+
+    modules: Any = getattr(nnx, "List", list)  # a plain list in older versions
+
+    class Block(nnx.Module):
+        def __init__(self, rngs: Any) -> None:
+            d = size.d
+            self.norms = modules([nnx.LayerNorm(d, rngs=rngs) for _ in range(2)])
+            self.attend = nnx.MultiHeadAttention(HEADS, d, decode=False, rngs=rngs)
+            self.up = nnx.Linear(d, 4 * d, rngs=rngs)
+            self.down = nnx.Linear(4 * d, d, rngs=rngs)
+
+    class Transformer(nnx.Module):
+        def __init__(self, rngs: Any) -> None:
+            self.embed = nnx.Embed(VOCABULARY, size.d, rngs=rngs)
+            self.blocks = modules([Block(rngs) for _ in range(size.layers)])
+            self.norm = nnx.LayerNorm(size.d, rngs=rngs)
+            self.out = nnx.Linear(size.d, VOCABULARY, rngs=rngs)
+
+    def init(key: Any) -> Any:
+        return nnx.split(Transformer(nnx.Rngs(key)))[1]
+
+    return init, (jax.random.key(0),)
+
+
+def equinox(size: Size) -> Init:
+    """Return a function that builds an Equinox transformer and returns its arrays."""
+    import equinox as eqx
+    import jax
+
+    def block(key: Any) -> Any:
+        d, keys = size.d, jax.random.split(key, 3)
+        biases = {f"use_{x}_bias": True for x in ("query", "key", "value", "output")}
+        attend = eqx.nn.MultiheadAttention(HEADS, d, **biases, key=keys[0])
+        up = eqx.nn.Linear(d, 4 * d, key=keys[1])
+        down = eqx.nn.Linear(4 * d, d, key=keys[2])
+        return eqx.nn.LayerNorm(d), attend, eqx.nn.LayerNorm(d), up, down
+
+    class Transformer(eqx.Module):
+        embed: Any
+        blocks: Any
+        norm: Any
+        out: Any
+
+        def __init__(self, key: Any) -> None:
+            first, last, *keys = jax.random.split(key, size.layers + 2)
+            self.embed = eqx.nn.Embedding(VOCABULARY, size.d, key=first)
+            self.blocks = [block(k) for k in keys]
+            self.norm = eqx.nn.LayerNorm(size.d)
+            self.out = eqx.nn.Linear(size.d, VOCABULARY, key=last)
+
+    def init(key: Any) -> Any:
+        return eqx.filter(Transformer(key), eqx.is_array)
+
+    return init, (jax.random.key(0),)
+
+
+def haiku(size: Size) -> Init:
+    """Return the init of a Haiku transformer, for a raw key as is usual there."""
+    import haiku as hk
+    import jax
+    import jax.numpy as jnp
+
+    def norm(x: Any) -> Any:
+        return hk.LayerNorm(axis=-1, create_scale=True, create_offset=True)(x)
+
+    def forward(tokens: Any) -> Any:
+        d, scale = size.d, hk.initializers.VarianceScaling()
+        x = hk.Embed(VOCABULARY, d)(tokens)
+        for _ in range(size.layers):
+            y = norm(x)
+            attend = hk.MultiHeadAttention(HEADS, d // HEADS, w_init=scale)
+            x = x + attend(y, y, y)
+            x = x + hk.Linear(d)(jax.nn.gelu(hk.Linear(4 * d)(norm(x))))
+        return hk.Linear(VOCABULARY)(norm(x))
+
+    return hk.transform(forward).init, (
+        jax.random.PRNGKey(0),
+        jnp.zeros((1, TOKENS), int),
+    )
+
+
+def blocks_of(size: Size) -> Sequence[int]:
+    """Return a ResNet's blocks in every group."""
+    return RESNET50 if size.layers == 50 else (1, 1, 1, 1)
+
+
+def resnet(size: Size) -> Init:
+    """Return the init of Haiku's ResNet50, or of a shallow one."""
+    import haiku as hk
+    import jax
+    import jax.numpy as jnp
+
+    def forward(x: Any) -> Any:
+        # hk.nets.ResNet50 but for the blocks; the averages of its norms are state
+        return hk.nets.ResNet(blocks_of(size), 1000)(x, is_training=True)
+
+    args = (jax.random.PRNGKey(0), jnp.ones((1, 64, 64, 3)))
+    return hk.transform_with_state(forward).init, args
+
+
+def torch_transformer(size: Size) -> list[Any]:
+    """Build the transformer's modules in PyTorch; nobody calls them."""
+    from torch import nn
+
+    d = size.d
+    modules: list[Any] = [nn.Embedding(VOCABULARY, d)]
+    for _ in range(size.layers):
+        modules += [nn.LayerNorm(d), nn.MultiheadAttention(d, HEADS)]
+        modules += [nn.LayerNorm(d), nn.Linear(d, 4 * d), nn.Linear(4 * d, d)]
+    return [*modules, nn.LayerNorm(d), nn.Linear(d, VOCABULARY)]
+
+
+def torch_ensemble(size: Size) -> list[Any]:
+    """Build the modules of every member."""
+    return [module for _ in range(MEMBERS) for module in torch_transformer(size)]
+
+
+def torch_resnet(size: Size) -> list[Any]:
+    """Build the ResNet's modules in PyTorch."""
+    from torch import nn
+
+    def conv(i: int, o: int, window: int) -> list[Any]:
+        return [nn.Conv2d(i, o, window, bias=False), nn.BatchNorm2d(o)]
+
+    modules, i = conv(3, 64, 7), 64
+    for blocks, o in zip(blocks_of(size), (256, 512, 1024, 2048), strict=True):
+        modules += conv(i, o, 1)
+        for _ in range(blocks):
+            modules += conv(i, o // 4, 1) + conv(o // 4, o // 4, 3) + conv(o // 4, o, 1)
+            i = o
+    return [*modules, nn.Linear(i, 1000)]
+
+
+LINEN, OTHERS, DEPTHS = "Flax Linen transformers", "Other networks", "For the plot"
+SCAN = functools.partial(linen, scanned=True)
+NETWORKS = {
+    "linen-12": Network(LINEN, "flax", linen, torch_transformer, Size(12, 128)),
+    "linen-48": Network(LINEN, "flax", linen, torch_transformer, Size(48, 128)),
+    "linen-96": Network(LINEN, "flax", linen, torch_transformer, Size(96, 128)),
+    "linen-wide": Network(LINEN, "flax", linen, torch_transformer, Size(12, 1024)),
+    "nnx": Network(OTHERS, "flax", nnx, torch_transformer, Size(24, 128)),
+    "equinox": Network(OTHERS, "equinox", equinox, torch_transformer, Size(24, 128)),
+    "haiku": Network(OTHERS, "dm-haiku", haiku, torch_transformer, Size(24, 128)),
+    "resnet50": Network(OTHERS, "dm-haiku", resnet, torch_resnet, Size(50, 2048)),
+    "scan": Network(OTHERS, "flax", SCAN, torch_transformer, Size(48, 128)),
+    "ensemble": Network(OTHERS, "flax", ensemble, torch_ensemble, Size(4, 128)),
+    "linen-6": Network(DEPTHS, "flax", linen, torch_transformer, Size(6, 128)),
+    "linen-24": Network(DEPTHS, "flax", linen, torch_transformer, Size(24, 128)),
+}
+DEPTH = ("linen-6", "linen-12", "linen-24", "linen-48", "linen-96")
+
+# what the summary holds the ratios of cold calls against
+TARGETS = (
+    ("linen-48", JIT, 12.0), ("linen-48", EAGER, 2.0),
+    ("linen-wide", JIT, 4.0), ("linen-wide", EAGER, 2.5), ("linen-wide", TORCH, 1.0),
+    ("resnet50", JIT, 3.0), ("nnx", JIT, 4.0), ("equinox", JIT, 8.0),
+    ("haiku", JIT, 8.0),
+)  # fmt: skip
+
+
+def size_of(name: str, quick: bool) -> Size:
+    """Return a network's size, a small one of --quick."""
+    layers, d = NETWORKS[name].size
+    return Size(max(1, layers // 12), d // 4) if quick else Size(layers, d)
+
+
+def clock(run: Run) -> tuple[float, Any]:
+    """Return a call's seconds and its result."""
+    start = time.perf_counter()
+    result = run()
+    return time.perf_counter() - start, result
+
+
+def peak_bytes() -> int:
+    """Return the most memory this process has held."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def warm(run: Run) -> float:
+    """Return the median seconds of later calls."""
+    times: list[float] = []
+    while len(times) < 2 or (len(times) < WARM_CALLS and sum(times) < WARM_SECONDS):
+        times.append(clock(run)[0])
+    return statistics.median(times)
+
+
+def measure_torch(network: Network, size: Size) -> Result:
+    """Build with PyTorch in this process."""
+    import torch
+
+    torch.empty(8).normal_()
+    before = peak_bytes()
+    cold, modules = clock(lambda: network.torch(size))
+    peak = peak_bytes() - before
+    tensors = [x for module in modules for x in module.state_dict().values()]
+    count, nbytes = sum(x.numel() for x in tensors), sum(x.nbytes for x in tensors)
+    del modules, tensors
+    return Result(cold, warm(lambda: network.torch(size)), peak / nbytes, count)
+
+
+def measure_jax(network: Network, size: Size, contender: str) -> Result:
+    """Initialize with one of JAX's ways in this process."""
+    import jax
+    import numpy as np
+
+    import initjax
+
+    jax.config.update("jax_enable_compilation_cache", False)
+    init, args = network.init(size)
+    jax.block_until_ready((args, jax.numpy.arange(8) + 1))
+    if contender == TRACE:
+        return Result(clock(lambda: jax.eval_shape(init, *args))[0])
+    events: list[str] = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda event, seconds, **_: events.append(event)
+    )
+    fun = {OURS: initjax.jit_init, JIT: jax.jit}.get(contender, lambda f: f)(init)
+    before = peak_bytes()
+    cold, result = clock(lambda: jax.block_until_ready(fun(*args)))
+    peak = peak_bytes() - before
+    programs = events.count("/jax/core/compile/backend_compile_duration")
+    arrays = jax.tree.leaves(result)
+    count = sum(x.size for x in arrays)
+    nbytes = sum(x.size * x.dtype.itemsize for x in arrays)
+    digest = hashlib.blake2b()
+    for x in arrays:
+        is_key = jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
+        digest.update(np.asarray(jax.random.key_data(x) if is_key else x).tobytes())
+    del result, arrays
+    seconds = warm(lambda: jax.block_until_ready(fun(*args)))
+    return Result(cold, seconds, peak / nbytes, count, programs, digest.hexdigest())
+
+
+def child(name: str, contender: str, quick: bool) -> None:
+    """Measure in this process, and print a line of JSON."""
+    network, size = NETWORKS[name], size_of(name, quick)
+    if contender == TORCH:
+        result = measure_torch(network, size)
+    else:
+        result = measure_jax(network, size, contender)
+    print(json.dumps(result))
+
+
+def spawn(name: str, contender: str, quick: bool) -> Result:
+    """Measure in a process of its own."""
+    argv = [sys.executable, __file__, "--child", name, contender]
+    done = subprocess.run(argv + ["--quick"] * quick, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{name}, {contender}: the process failed\n{done.stderr}")
+    return Result(*json.loads(done.stdout.splitlines()[-1]))
+
+
+def measure(
+    console: Console, names: Sequence[str], options: argparse.Namespace
+) -> dict[str, Results]:
+    """Measure every network, one process after another."""
+    results: dict[str, Results] = {}
+    for name in names:
+        contenders = [OURS, JIT, EAGER, *[TORCH] * HAS_TORCH, TRACE]
+        if name == "linen-96" and not (options.full or options.quick):
+            contenders.remove(JIT)
+        found: dict[str, list[Result]] = {contender: [] for contender in contenders}
+        for i in range(options.rounds):
+            for contender in random.sample(contenders, len(contenders)):
+                with console.status(f"{name}, {contender}, round {i + 1}"):
+                    found[contender].append(spawn(name, contender, options.quick))
+        results[name] = {c: median(many) for c, many in found.items()}
+    return results
+
+
+def median(many: Sequence[Result]) -> Result:
+    """Return the medians of a contender's processes."""
+    times = (statistics.median(r[i] for r in many) for i in range(3))
+    return Result(*times, *many[-1][3:])
+
+
+def ratio(results: Results, contender: str, field: str = "cold") -> float:
+    """Return a contender's time over that of jit_init."""
+    return getattr(results[contender], field) / getattr(results[OURS], field)
+
+
+def show(
+    console: Console, title: str, header: str, rows: Iterable[Sequence[str]]
+) -> None:
+    """Print a table; the header's columns are parted by |, those of text end in <."""
+    console.print(f"\n{title}", soft_wrap=True)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False)
+    for name in header.split("|"):
+        justify = "left" if name.endswith("<") else "right"
+        table.add_column(name.rstrip("<"), justify=justify, no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+
+
+def rows(name: str, results: Results, quick: bool) -> Iterator[Sequence[str]]:
+    """Return a network's lines, one for every contender."""
+    head = (
+        name,
+        "{} x {}".format(*size_of(name, quick)),
+        f"{results[OURS].size / 1e6:.2f}",
+    )
+    for contender, r in results.items():
+        times = [f"{r.cold:.3g}", "", "", ""]
+        if contender != TRACE:
+            times[2] = f"{r.warm:.3g}"
+        if contender not in (OURS, TRACE):
+            times[1::2] = (f"{ratio(results, contender, x):.2f}x" for x in TIMES)
+        peak = f"{r.peak:.2f}" if r.peak else ""
+        yield *head, contender, *times, peak, f"{r.programs or ''}"
+        head = "", "", ""
+
+
+def notes(results: dict[str, Results], quick: bool) -> Iterator[str]:
+    """Say what the tables do not."""
+    for name, r in results.items():
+        if JIT in r and r[JIT].digest != r[OURS].digest:
+            yield f"{name}: the parameters of jit_init and jax.jit differ"
+    if "linen-12" in results and "linen-96" in results:
+        few, many = (size_of(f"linen-{n}", quick).layers for n in (12, 96))
+        short, deep = results["linen-12"][OURS], results["linen-96"][OURS]
+        bound = results["linen-96"][TRACE].cold + short.cold
+        yield (
+            f"jit_init, cold, {many} layers: {deep.cold / bound:.2f}x of tracing {many} "
+            f"and a cold call of {few}; programs: {short.programs} and {deep.programs}"
+        )
+
+
+def claims(results: dict[str, Results]) -> Iterator[tuple[str, str]]:
+    """Hold what was measured against the targets."""
+    for name, peer, target in TARGETS:
+        if peer in results.get(name, {}):
+            what = f"cold, {name}: {peer} / jit_init"
+            yield what, verdict(ratio(results[name], peer), target)
+    warms = {ratio(r, JIT, "warm"): n for n, r in results.items() if JIT in r}
+    if warms:
+        what = f"warm, least of all ({warms[min(warms)]}): jax.jit / jit_init"
+        yield what, verdict(min(warms), WARM_TARGET)
+    if "linen-wide" in results:
+        peak = results["linen-wide"][OURS].peak
+        yield (
+            "peak memory, linen-wide: jit_init / parameters",
+            verdict(peak, PEAK_TARGET, peak <= PEAK_TARGET, "at most "),
+        )
+
+
+def verdict(
+    value: float, target: float, reached: bool | None = None, limit: str = ""
+) -> str:
+    """Return whether a target is reached, and by how much."""
+    reached = value >= target if reached is None else reached
+    return f"{'' if reached else 'not '}reached: {value:.2f}x of {limit}{target:g}x"
+
+
+def plot(path: str, results: dict[str, Results], quick: bool) -> None:
+    """Draw the cold time over depth."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7, 4.2), layout="constrained")
+    sizes = {name: size_of(name, quick) for name in DEPTH if name in results}
+    for contender in (JIT, EAGER, OURS, TORCH, TRACE):
+        points = [
+            (size.layers, results[name][contender].cold)
+            for name, size in sizes.items()
+            if contender in results[name]
+        ]
+        if points:
+            style = "o--" if contender == TRACE else "o-"
+            label = "trace only" if contender == TRACE else contender
+            axes.plot(*zip(*points, strict=True), style, label=label)
+    depths = sorted({size.layers for size in sizes.values()})
+    axes.set(xscale="log", yscale="log", ylabel="first initialization (seconds)")
+    axes.set_xlabel(f"layers of a Flax Linen transformer, width {sizes[DEPTH[0]].d}")
+    axes.set_xticks(depths, [str(n) for n in depths])
+    axes.minorticks_off()
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.grid(alpha=0.3)
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    figure.savefig(path, dpi=160)
+
+
+def versions(packages: Iterable[str]) -> str:
+    """Return what the figures depend on."""
+    shown = ", ".join(f"{name} {version(name)}" for name in packages)
+    where = f"{os.cpu_count()} cores, {platform.machine()}"
+    return f"Python {platform.python_version()}, {shown}; {where}"
+
+
+def main() -> None:
+    """Measure, and print the tables and the summary."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="small networks")
+    parser.add_argument("--full", action="store_true", help="jax.jit at 96 layers too")
+    parser.add_argument("--only", nargs="+", choices=NETWORKS, metavar="NAME")
+    parser.add_argument("--rounds", type=int, default=1, help="processes of a line")
+    parser.add_argument("--plot", metavar="FILE.png", help="draw the time over depth")
+    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        return child(*options.child, options.quick)
+
+    names = options.only or [n for n, x in NETWORKS.items() if x.group != DEPTHS]
+    if options.plot:
+        deepest = len(DEPTH) if options.full or options.quick else -1
+        names = list(dict.fromkeys([*names, *DEPTH[:deepest]]))
+    packages = list(dict.fromkeys(NETWORKS[name].package for name in names))
+    for package in [*packages, *["matplotlib"] * bool(options.plot)]:
+        if importlib.util.find_spec(package.removeprefix("dm-")) is None:
+            raise SystemExit(f"this run (see --only) needs {package}: pip install it")
+    console = Console(width=120, highlight=False)
+    libraries = ["initjax", "jax", "jaxlib", "numpy", *packages, *["torch"] * HAS_TORCH]
+    console.print(versions(libraries), soft_wrap=True)
+    spent, results = clock(lambda: measure(console, names, options))
+    for group in dict.fromkeys(NETWORKS[name].group for name in results):
+        of_group = {n: r for n, r in results.items() if NETWORKS[n].group == group}
+        lines = (row for n, r in of_group.items() for row in rows(n, r, options.quick))
+        show(console, f"{group}: s, and the ratio to jit_init", HEADER, lines)
+    for note in notes(results, options.quick):
+        console.print(note, soft_wrap=True)
+    if options.plot:
+        plot(options.plot, results, options.quick)
+    title = f"Summary, after {spent:.0f} s{', of small networks' * options.quick}"
+    show(console, title, "claim<|verdict<", claims(results))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""Where XLA rounds alike in every loop, so that a program may be compiled otherwise."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax.numpy as jnp
+
+# log, exp and their kin depend, in the last bit, on how XLA vectorizes a loop
+_STABLE = frozenset(
+    """
+    abs add and bitcast_convert_type broadcast_in_dim ceil clamp concatenate
+    convert_element_type div eq erf_inv expand_dims floor ge gt iota le lt max min
+    mul ne neg nextafter not optimization_barrier or population_count random_bits
+    random_clone random_unwrap random_wrap reduce_precision rem reshape rev round
+    select_n sharding_constraint shift_left shift_right_arithmetic
+    shift_right_logical sign slice sqrt square squeeze stop_gradient sub transpose xor
+    """.split()
+)
+_CONTROL = frozenset({"scan", "while", "cond"})
+_SHORTEST = 8  # entries of a minor axis that XLA loops over as it does over long ones
+
+
+def is_stable(equation: Any) -> bool:
+    """Tell whether an equation's results do not depend on the loop around it.
+
+    Integers and keys are exact. Floats are, if every element is computed by itself, by
+    arithmetic alone, in loops that are long enough; single numbers XLA computes as it
+    compiles.
+    """
+    name = equation.primitive.name
+    if name in _CONTROL:
+        return False
+    avals = [v.aval for v in equation.outvars]
+    shapes = [a.shape for a in avals if math.prod(a.shape) > 1 and _rounds(a.dtype)]
+    if name == "broadcast_in_dim" and shapes:
+        source = equation.invars[0].aval.shape
+        return math.prod(source) in (1, math.prod(shapes[0]))
+    return not shapes or (name in _STABLE and all(s[-1] >= _SHORTEST for s in shapes))
+
+
+def _rounds(dtype: Any) -> bool:
+    return jnp.issubdtype(dtype, jnp.inexact)
+
+
+def unstable(equations: Any) -> list[str]:
+    """Return the names of the equations whose results depend on the loop."""
+    return sorted({e.primitive.name for e in equations if not is_stable(e)})

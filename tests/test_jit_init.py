@@ -1,0 +1,486 @@
+"""`jit_init` is `jax.jit`, bit for bit, in fewer and smaller programs."""
+
+import contextlib
+import functools
+import itertools
+import os
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from jax.sharding import Mesh, NamedSharding, SingleDeviceSharding
+from jax.sharding import PartitionSpec as P
+from random_inits import inits
+from setup_models import KEY, MODELS, TOKENS, Linen, ours
+from tools import wide
+
+import initjax as ij
+
+MESH = Mesh(np.array(jax.devices()).reshape(4, 2), ("data", "model"))
+
+
+@pytest.fixture(autouse=True)
+def _as_frameworks_expect():
+    """Frameworks mix dtypes and ranks; the checker of keys needs programs whole."""
+    with (
+        jax.debug_key_reuse(False),
+        jax.numpy_dtype_promotion("standard"),
+        jax.numpy_rank_promotion("allow"),
+    ):
+        yield
+
+
+def words(x):
+    is_key = jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
+    return np.asarray(jax.random.key_data(x) if is_key else x)
+
+
+def assert_same(actual, expected, placed=True):
+    """The same tree of the same arrays: bits, types, devices."""
+    assert jax.tree.structure(actual) == jax.tree.structure(expected)
+    pairs = zip(
+        jax.tree.leaves_with_path(actual), jax.tree.leaves(expected), strict=True
+    )
+    for (path, a), b in pairs:
+        where = jax.tree_util.keystr(path)
+        assert (a.shape, a.dtype) == (b.shape, b.dtype), where
+        assert getattr(a, "weak_type", None) == getattr(b, "weak_type", None), where
+        assert words(a).tobytes() == words(b).tobytes(), where
+        if placed:
+            assert a.sharding.is_equivalent_to(b.sharding, a.ndim), where
+            assert a.committed == b.committed, where
+            assert jax.typeof(a) == jax.typeof(b), where
+
+
+def both(fun, *args, **options):
+    """Return what jit_init gives, having compared it with what jit gives."""
+    actual = ij.jit_init(fun, **options)(*args)
+    assert_same(actual, jax.jit(fun, **options)(*args))
+    return actual
+
+
+# -- the same bits -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_is_that_of_jit(name):
+    fun, args = MODELS[name]
+    both(fun, *args)
+
+
+def test_a_model_with_the_older_mode_of_threefry():
+    with jax.threefry_partitionable(False):
+        both(Linen(1).init, KEY, TOKENS)
+        both(*MODELS["haiku"][:1], *MODELS["haiku"][1])
+
+
+def test_a_model_in_64_bits():
+    with wide("float64"):
+        params = both(lambda k: Linen(1).init(k, TOKENS), KEY)
+        both(lambda k: jax.random.normal(k, (16, 16)) * 0.3, KEY)
+        both(lambda seed: jax.random.normal(jax.random.key(seed), (16,)), -(2**40))
+    assert jax.tree.leaves(params)
+
+
+EXAMPLES = int(os.environ.get("INITJAX_EXAMPLES", "25"))
+RUN = itertools.count(1)
+
+
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[*HealthCheck],
+)
+@given(inits())
+def test_a_random_function_is_that_of_jit(init):
+    if next(RUN) % 100 == 0:  # thousands of executables fill the memory
+        jax.clear_caches()
+    args = (jax.random.key(3), jnp.linspace(-1, 2, 6), 3)
+    try:
+        expected = jax.jit(init)(*args)
+    except Exception as error:
+        with pytest.raises(type(error)):
+            ij.jit_init(init)(*args)
+    else:
+        assert_same(ij.jit_init(init)(*args), expected)
+
+
+# -- fewer programs ------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def compilations():
+    """Count what XLA compiles."""
+    events = []
+
+    def listen(name, _seconds, **_):
+        if name == "/jax/core/compile/backend_compile_duration":
+            events.append(name)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield events
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+
+
+@pytest.mark.parametrize("stack", ["loop", "remat", "vmap", "scan"])
+def test_depth_adds_no_program(stack):
+    few, many = (ij.jit_init(Linen(n, stack).init).lower(KEY, TOKENS) for n in (1, 6))
+    assert len(few.programs) == len(many.programs) <= 12
+    assert set(many.fallbacks) == {"['params']['Dense_0']['kernel']"}  # orthogonal
+
+
+def test_each_program_is_compiled_once_and_nothing_the_second_time():
+    traces = []
+
+    def init(key, tokens):
+        traces.append(1)
+        return Linen(3).init(key, tokens)
+
+    jitted = ij.jit_init(init)
+    programs = jitted.lower(KEY, TOKENS).programs
+    jax.block_until_ready(jitted(KEY, TOKENS))  # key_data and its like
+    jax.clear_caches()
+    keys = [jax.random.key(1), jax.random.key(2)]
+    again = ij.jit_init(lambda key, tokens: init(key, tokens))
+    with compilations() as events:
+        jax.block_until_ready(again(KEY, TOKENS))
+        assert len(programs) <= len(events) <= len(programs) + 2
+        del events[:]
+        first, second = (again(key, TOKENS) for key in keys)
+        assert events == []
+    assert len(traces) == 2
+    kernel = ("params", "Block_0", "Dense_0", "kernel")
+    a, b = (functools.reduce(dict.__getitem__, kernel, t) for t in (first, second))
+    assert (a != b).all()
+
+
+def test_another_jit_init_of_the_same_function_compiles_nothing():
+    init = Linen(1).init
+    jax.block_until_ready(ij.jit_init(init)(KEY, TOKENS))
+    with compilations() as events:
+        jax.block_until_ready(ij.jit_init(init)(KEY, TOKENS))
+    assert events == []
+
+
+# -- the plan ------------------------------------------------------------------------
+
+
+def test_the_plan_is_a_table_made_before_anything_is_compiled():
+    with compilations() as events:
+        plan = ij.jit_init(Linen(3).init).lower(
+            jax.ShapeDtypeStruct((), KEY.dtype), jax.ShapeDtypeStruct((1, 4), jnp.int32)
+        )
+    assert events == []
+    params = jax.eval_shape(Linen(3).init, KEY, TOKENS)
+    leaves = jax.tree.leaves(params)
+    assert plan.outputs == len(leaves) == sum(row.runs for row in plan.programs)
+    assert plan.size == sum(x.size * x.dtype.itemsize for x in leaves)
+    assert plan.peak >= plan.size
+    assert plan.whole is None
+    assert str(plan).splitlines()[0].split() == [
+        *("runs", "each", "shards", "returns", "computes")
+    ]
+    assert re.search(r"float32\[32,128\] +truncated_normal", str(plan))
+    assert plan.explain() in str(plan).replace("\n  ", "\n")
+    assert plan.explain() == (
+        "['params']['Dense_0']['kernel']: factorizes a matrix (qr)"
+    )
+
+
+def test_the_peak_is_that_of_one_device():
+    fun = functools.partial(ij.RandomNormal(), shape=(64, 64))
+    sharded = NamedSharding(MESH, P("data", "model"))
+    plan = ij.jit_init(fun, out_shardings=sharded).lower(KEY)
+    assert (plan.size, plan.peak) == (64 * 64 * 4, 64 * 64 * 4 // 8)
+    assert plan.programs[0].shards == 8
+
+
+WHY = {
+    "samples inside control flow (scan)": lambda k: jax.lax.scan(
+        lambda k, _: (jax.random.split(k)[0], jax.random.normal(k, (16,))), k, None, 3
+    )[1],
+    "factorizes a matrix (cholesky)": lambda k: jnp.linalg.cholesky(
+        jnp.eye(16) * jnp.exp(jax.random.normal(k, (16,)))
+    ),
+    "a host callback (pure_callback)": lambda k: jax.pure_callback(
+        lambda x: np.asarray(x) * 2,
+        jax.ShapeDtypeStruct((16,), jnp.float32),
+        jax.random.normal(k, (16,)),
+    ),
+    "2 outputs share what they are computed from": lambda k: (lambda w: (w + 1, w * 2))(
+        jax.random.normal(k, (16,))
+    ),
+    "not arithmetic along long axes (exp)": lambda k: jnp.exp(
+        jax.random.normal(k, (16,))
+    ),
+    "not arithmetic along long axes (reduce_sum)": lambda k: jax.random.normal(
+        k, (16, 16)
+    ).sum(0),
+}
+
+
+@pytest.mark.parametrize("why", WHY)
+def test_the_plan_says_why_an_output_falls_back(why):
+    plan = ij.jit_init(WHY[why]).lower(KEY)
+    assert set(plan.fallbacks.values()) == {why}
+    both(WHY[why], KEY)
+
+
+# -- where outputs live --------------------------------------------------------------
+
+
+def several(key, x):
+    """Return arrays of every kind of piece."""
+    keys = jax.random.split(key, 4)
+    return {
+        "normal": jax.random.normal(keys[0], (64, 32)) * 0.3,
+        "short": jax.random.normal(keys[1], (8, 4)),
+        "factors": jax.nn.initializers.orthogonal()(keys[2], (8, 8)),
+        "zeros": jnp.zeros(8),
+        "x": x,
+        "sum": x.sum(),
+        "key": keys[3],
+    }
+
+
+X = np.arange(8, dtype=np.float32)
+NOTHING = dict.fromkeys(("normal", "short", "factors", "zeros", "x", "sum", "key"))
+SPREAD = NOTHING | {
+    "normal": P("data", "model"),
+    "short": P("data"),
+    "factors": P("model", "data"),
+    "zeros": P(("data", "model")),
+}
+
+
+def on(mesh, specs):
+    return {n: s if s is None else NamedSharding(mesh, s) for n, s in specs.items()}
+
+
+DEVICES = jax.devices()
+PLACES = {
+    "one_sharding_for_all": (lambda: NamedSharding(MESH, P()), (KEY, X)),
+    "some": (lambda: on(MESH, SPREAD), (KEY, X)),
+    "another_device": (lambda: SingleDeviceSharding(DEVICES[2]), (KEY, X)),
+    "key_on_another_device": (lambda: None, (jax.device_put(KEY, DEVICES[1]), X)),
+    "x_on_another_device": (lambda: None, (KEY, jax.device_put(X, DEVICES[1]))),
+    "x_spread": (
+        lambda: None,
+        (KEY, jax.device_put(X, NamedSharding(MESH, P("data")))),
+    ),
+    "key_replicated": (
+        lambda: None,
+        (jax.device_put(KEY, NamedSharding(MESH, P())), X),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_outputs_live_where_jit_puts_them(name):
+    shardings, args = PLACES[name]
+    placed = ij.jit_init(several, out_shardings=shardings())(*args)
+    expected = jax.jit(several, out_shardings=shardings())(*args)
+    one_device = jax.jit(several)(KEY, X)
+    assert_same(placed, one_device, placed=False)
+    for name, x in placed.items():
+        assert x.sharding.is_equivalent_to(expected[name].sharding, x.ndim), name
+
+
+@pytest.mark.skipif(not hasattr(jax, "set_mesh"), reason="jax.set_mesh is newer")
+@pytest.mark.parametrize("kind", ["Auto", "Explicit"])
+@pytest.mark.parametrize("specs", [NOTHING, SPREAD], ids=["nothing", "specs"])
+def test_specs_are_read_under_a_mesh(kind, specs):
+    kinds = (getattr(jax.sharding.AxisType, kind),) * 2
+    shardings = None if specs is NOTHING else specs
+    with jax.set_mesh(jax.make_mesh((4, 2), ("data", "model"), axis_types=kinds)):
+        placed = ij.jit_init(several, out_shardings=shardings)(KEY, X)
+        expected = jax.jit(several, out_shardings=shardings)(KEY, X)
+        for name, x in placed.items():
+            assert x.sharding.is_equivalent_to(expected[name].sharding, x.ndim), name
+            assert words(x).tobytes() == words(expected[name]).tobytes() or (
+                name == "short"  # JAX's own bits depend on the mesh there
+            )
+
+
+def test_no_device_holds_a_whole_elementwise_array():
+    fun = Linen(1, head=jax.nn.initializers.normal()).init
+    shapes = jax.eval_shape(fun, KEY, TOKENS)
+    shardings = jax.tree.map(
+        lambda x: NamedSharding(
+            MESH, P("data", "model") if x.ndim == 2 and x.shape[1] > 50 else P()
+        ),
+        shapes,
+    )
+    init = ij.jit_init(fun, out_shardings=shardings)
+    engine = init._trace((KEY, TOKENS), {}).engine
+    spread = 0
+    for program, future in zip(engine.programs, engine.compiled, strict=True):
+        if program.order[0].spec != P("data", "model"):
+            continue
+        spread += 1
+        executable = future.result()
+        size = program.piece.results[0].aval.size * 4
+        memory = executable.memory_analysis()
+        assert memory.output_size_in_bytes == size // 8
+        assert memory.temp_size_in_bytes <= 68  # where a shard begins
+        shape = ",".join(map(str, program.piece.results[0].aval.shape))
+        assert f"[{shape}]" not in executable.as_text().partition("ENTRY")[2]
+    assert spread
+    one_device = jax.jit(fun)(KEY, TOKENS)
+    assert_same(init(KEY, TOKENS), one_device, placed=False)
+
+
+def test_a_sharded_ensemble_with_orthogonal_kernels_does_not_hang():
+    init = jax.vmap(Linen(1).init, (0, None))
+    keys = jax.random.split(KEY, 8)
+    spread = NamedSharding(MESH, P(("data", "model")))
+    placed = ij.jit_init(init, out_shardings=spread)(keys, TOKENS)
+    assert_same(placed, jax.jit(init)(keys, TOKENS), placed=False)
+    for x in jax.tree.leaves(placed):
+        assert x.sharding.is_equivalent_to(spread, x.ndim)
+
+
+def test_a_prefix_of_shardings_covers_what_is_below_it():
+    spread = NamedSharding(MESH, P("data"))
+
+    def tree(key):
+        return {"a": (jnp.zeros(4), jnp.ones((4, 4))), "b": jnp.zeros(3)}
+
+    placed = ij.jit_init(tree, out_shardings={"a": spread, "b": None})(KEY)
+    assert all(x.sharding == spread for x in placed["a"])
+
+
+# -- as jit --------------------------------------------------------------------------
+
+
+def test_static_arguments_by_place_and_by_name():
+    def init(key, n, law="normal"):
+        return getattr(jax.random, law)(key, (n,))
+
+    for options in (
+        {"static_argnums": (1, 2)},
+        {"static_argnames": ("n", "law")},
+        {"static_argnums": 1, "static_argnames": "law"},
+        {"static_argnums": (-1, 1)},
+    ):
+        jitted = ij.jit_init(init, **options)
+        expected = jax.jit(init, **options)
+        assert_same(jitted(KEY, 16), expected(KEY, 16))
+        assert_same(
+            jitted(KEY, n=24, law="uniform"), expected(KEY, n=24, law="uniform")
+        )
+
+
+def test_under_an_outer_trace_it_is_the_function():
+    def fun(key):
+        return jax.random.normal(key, (16,))
+
+    init = ij.jit_init(fun)
+    batched = jax.vmap(init)(jax.random.split(KEY, 3))
+    assert_same(batched, jax.vmap(fun)(jax.random.split(KEY, 3)))
+    assert str(jax.make_jaxpr(lambda: init(KEY))()) == str(
+        jax.make_jaxpr(lambda: fun(KEY))()
+    )
+    with jax.disable_jit():
+        assert_same(init(KEY), fun(KEY), placed=False)
+
+
+def test_the_checker_of_keys_sees_the_whole_program():
+    def reused(key):
+        return jax.random.normal(key, (2,)), jax.random.uniform(key, (2,))
+
+    with jax.debug_key_reuse(True):
+        with pytest.raises(jax.errors.KeyReuseError):
+            ij.jit_init(reused)(jax.random.key(1))
+        plan = ij.jit_init(lambda k: jax.random.normal(k, (2,))).lower(KEY)
+    assert plan.whole == "jax_debug_key_reuse is on"
+
+
+def test_each_output_has_a_buffer_of_its_own():
+    def init(key, x):
+        w = jax.random.normal(key, (16,))
+        return w, w, jnp.array(w), x, x, key, key
+
+    x = jnp.arange(4.0)
+    outputs = both(init, KEY, x)
+    buffers = {y.unsafe_buffer_pointer() for y in (*outputs[:5], x)}
+    assert len(buffers) == 6
+    jax.jit(lambda a: a + 1, donate_argnums=0)(outputs[0])
+    jax.jit(lambda a: a + 1, donate_argnums=0)(outputs[3])
+    assert (outputs[1] == outputs[2]).all()
+    assert x.sum() == 6
+
+
+# -- what is not understood ----------------------------------------------------------
+
+
+def test_an_exception_of_the_model_is_the_users():
+    class Broken(Exception):
+        pass
+
+    def init(key):
+        raise Broken("the model's own")
+
+    with pytest.raises(Broken, match="the model's own"):
+        ij.jit_init(init)(KEY)
+
+
+def test_a_side_effect_happens_once(capfd):
+    def init(key):
+        jax.debug.print("the mean is near {}", 0)
+        return jax.random.normal(key, (16,))
+
+    actual = jax.block_until_ready(ij.jit_init(init)(KEY))
+    jax.effects_barrier()
+    assert capfd.readouterr().out.count("the mean is near 0") == 1
+    assert_same(actual, jax.jit(init)(KEY))
+    assert "side effects" in ij.jit_init(init).lower(KEY).explain()
+
+
+def test_a_large_array_that_is_closed_over_is_passed_not_compiled_in():
+    table = np.arange(1 << 18, dtype=np.float32)
+    both(lambda key: {"table": jnp.asarray(table), "b": jnp.zeros(3)}, KEY)
+    both(lambda key: jnp.asarray(table) / 3, KEY)
+    init = ij.jit_init(lambda key: jnp.asarray(table))
+    program = init._trace((KEY,), {}).engine.programs[0]
+    assert len(program.lowered.as_text()) < 2000
+
+
+def test_what_samples_nothing_and_what_returns_nothing():
+    both(lambda: jnp.zeros(3))
+    both(lambda: (3, 2.5, None))
+    both(lambda key: key, KEY)
+    assert ij.jit_init(lambda key: None)(KEY) is None
+    assert ij.jit_init(lambda key: {})(KEY) == {}
+
+
+def test_shardings_of_the_wrong_structure_are_an_error():
+    with pytest.raises(ValueError, match="out_shardings"):
+        ij.jit_init(several, out_shardings={"normal": None})(KEY, X)
+    with pytest.raises(ValueError, match="incompatible devices"):
+        ij.jit_init(
+            lambda k: (jnp.zeros(2), jnp.ones(2)),
+            out_shardings=tuple(map(SingleDeviceSharding, DEVICES[:2])),
+        )(KEY)
+
+
+def test_wrong_options_are_refused_at_once():
+    with pytest.raises(TypeError, match=r"^jit_init\(3\): fun must be a function, got"):
+        ij.jit_init(3)
+    with pytest.raises(TypeError, match=r"^jit_init\(progress='x'\): "):
+        ij.jit_init(several, progress="x")
+
+
+def test_a_bar_counts_what_is_done():
+    both_ways = (ij.jit_init(ours, progress=p)(KEY) for p in (True, None))
+    assert_same(*both_ways)
+
+
+def test_depth_scaled_laws_of_initjax():
+    both(ours, KEY)
