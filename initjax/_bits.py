@@ -40,7 +40,7 @@ def threefry2x32(k0: Any, k1: Any, x0: Any, x1: Any) -> tuple[Any, Any]:
     return x0, x1
 
 
-def fold_in_block(key: jax.Array, hi: jax.Array, lo: jax.Array) -> jax.Array:
+def initjax_fold_in(key: jax.Array, hi: jax.Array, lo: jax.Array) -> jax.Array:
     """Fold a 64-bit block into a typed key in one step.
 
     For threefry, (0, i) gives both `jax.random.fold_in(key, i)` and row i of
@@ -53,6 +53,11 @@ def fold_in_block(key: jax.Array, hi: jax.Array, lo: jax.Array) -> jax.Array:
     halves = jax.random.key_data(key).reshape(-1, 2)
     folded = jnp.stack(threefry2x32(halves[:, 0], halves[:, 1], hi, lo), axis=-1)
     return jax.random.wrap_key_data(folded.reshape(-1), impl=impl)
+
+
+# one step in a traced function, known by its name: `setup` computes it on the host
+FOLD_IN = initjax_fold_in.__name__
+fold_in_block = jax.jit(initjax_fold_in)
 
 
 def split_in_two(key: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -13,6 +13,8 @@ from ._bits import checks_reuse, fold_in_block
 from ._placement import Placement, place
 from ._streams import digest_words, path_of
 
+LAW = "initjax_"  # what the name of a law's program begins with
+
 Shape = tuple[int, ...]
 Sampler = Callable[..., jax.Array]
 
@@ -98,15 +100,20 @@ def _compiled(
 ) -> Callable[..., jax.Array]:
     del reuse  # what the samplers compile depends on it
 
-    def run(key: Any, *numbers: Any) -> jax.Array:
-        if has_path:
-            key, numbers = fold_in_block(key, *numbers[0]), numbers[1:]
+    def sample(key: Any, *numbers: Any) -> jax.Array:
         x = draw.sampler(key, shape, dtype, *numbers, **dict(draw.options))
         # without it XLA repeats the hash in every elementwise use of the array (the CPU
         # backend keeps the barrier that long from jaxlib 0.12 on)
         return jax.lax.optimization_barrier(x)
 
-    run.__name__ = run.__qualname__ = draw.sampler.__name__
+    sample.__name__ = sample.__qualname__ = LAW + draw.sampler.__name__
+    run = sample
+    if has_path:
+        jitted = jax.jit(sample)
+
+        def run(key: Any, words: Any, *numbers: Any) -> jax.Array:
+            return jitted(fold_in_block(key, *words), *numbers)
+
     return (
         jax.jit(run) if placement is None else place(run, placement, draw.elementwise)
     )

@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from hypothesis import strategies as st
 
+import initjax as ij
+
 SHAPES = ((), (1,), (3,), (4, 4), (5, 3), (2, 3, 4), (0, 3), (64, 16))
 DTYPES = (jnp.float32, jnp.bfloat16, jnp.float16)
 TABLE = np.linspace(-1, 1, 12, dtype=np.float32).reshape(4, 3)
@@ -51,6 +53,8 @@ SAMPLES: dict[str, Callable[[Any, Any, Any], Any]] = {
     "complex": lambda k, s, d: jax.random.normal(k, s, jnp.complex64),
     "orthogonal": lambda k, s, d: jax.nn.initializers.orthogonal()(k, (6, 4)),
     "glorot": lambda k, s, d: jax.nn.initializers.glorot_normal()(k, (8, 6), d),
+    "ours": lambda k, s, d: ij.HeNormal(seed=("a", 1))(k, (16, 8), d),
+    "ours_scaled": lambda k, s, d: ij.RandomNormal(0.1, 0.013)(k, (16, 8), d),
     "permutation": lambda k, s, d: jax.random.permutation(k, 7),
     "he_fan_out": lambda k, s, d: jax.nn.initializers.he_uniform(0, 1)(k, (8, 6), d),
 }

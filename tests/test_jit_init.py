@@ -367,7 +367,6 @@ def test_static_arguments_by_place_and_by_name():
         {"static_argnums": (1, 2)},
         {"static_argnames": ("n", "law")},
         {"static_argnums": 1, "static_argnames": "law"},
-        {"static_argnums": (-1, 1)},
     ):
         jitted = ij.jit_init(init, **options)
         expected = jax.jit(init, **options)
@@ -389,6 +388,11 @@ def test_under_an_outer_trace_it_is_the_function():
     )
     with jax.disable_jit():
         assert_same(init(KEY), fun(KEY), placed=False)
+
+
+def test_more_keys_than_the_host_derives():
+    keys = jax.random.split(KEY, 70_000)
+    both(lambda keys: jax.vmap(lambda k: jax.random.bits(k, (2,)))(keys), keys)
 
 
 def test_the_checker_of_keys_sees_the_whole_program():

@@ -177,7 +177,8 @@ class Engine:
         if leaf in self.host.leaves:
             return known[self.host.leaves[leaf]]
         if isinstance(leaf, Input):
-            return arguments[leaf.index]
+            given = arguments[leaf.index]
+            return jax.random.key_data(given) if is_key(leaf.aval) else given
         return leaf.value if isinstance(leaf, Constant) else None
 
 

@@ -14,7 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._bits import THREEFRY, threefry2x32
+from .._bits import FOLD_IN, THREEFRY, threefry2x32
+from .jaxprs import is_fold
 from .trace import Node
 
 Host = np.ndarray[Any, Any]
@@ -58,7 +59,7 @@ def size_of(aval: Any) -> int:
 
 def operation(node: Node) -> Operation | None:
     """Return the NumPy function of a node, or None if this room does not know it."""
-    name = node.name
+    name = node.params["name"] if is_fold(node.equation) else node.name
     if name in _ELEMENTWISE:
         return _ELEMENTWISE[name]
     if name in _STRUCTURAL:
@@ -125,6 +126,11 @@ def _fold_in(node: Node) -> Operation:
     return lambda keys, data: hash_blocks(keys, np.uint32(0), data.astype(np.uint32))
 
 
+def _fold_in_block(node: Node) -> Operation:
+    del node
+    return hash_blocks
+
+
 def _seed(node: Node) -> Operation:
     del node
 
@@ -149,6 +155,7 @@ _RANDOM: dict[str, Callable[[Node], Operation]] = {
     "random_split": _split,
     "random_fold_in": _fold_in,
     "random_seed": _seed,
+    FOLD_IN: _fold_in_block,
 }
 
 # -- arithmetic on counters ------------------------------------------------
@@ -271,6 +278,17 @@ def _concatenate(node: Node) -> Operation:
     return lambda *xs: np.concatenate(xs, axis)
 
 
+def _split_apart(node: Node) -> Operation:
+    axis, sizes = node.params["axis"], node.params["sizes"]
+    cuts = np.cumsum(sizes)[:-1]
+    return lambda x: tuple(np.split(x, cuts, axis))
+
+
+def _unstack(node: Node) -> Operation:
+    axis = node.params["axis"]
+    return lambda x: tuple(np.moveaxis(x, axis, 0))
+
+
 def _reverse(node: Node) -> Operation:
     axes = tuple(node.params["dimensions"])
     return lambda x: np.flip(x, axes)
@@ -309,6 +327,8 @@ _STRUCTURAL: dict[str, Callable[[Node], Operation]] = {
     "broadcast_in_dim": _broadcast,
     "transpose": _transpose,
     "concatenate": _concatenate,
+    "split": _split_apart,
+    "unstack": _unstack,
     "rev": _reverse,
     "iota": _iota,
     "convert_element_type": _convert,
@@ -333,7 +353,6 @@ _RARE = frozenset(
         "reduce_min",
         "pad",
         "integer_pow",
-        "split",
         "threefry2x32",
         "population_count",
         "clz",

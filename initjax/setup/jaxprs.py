@@ -9,6 +9,9 @@ from typing import Any
 import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
+from .._bits import FOLD_IN
+from .._compile import LAW
+
 # primitives that only wrap a function: where they hold it
 _CALLS = {
     "jit": "jaxpr",
@@ -35,6 +38,18 @@ def called(equation: Any) -> Any | None:
     if field is None or field not in equation.params:
         return None
     return None if _places(equation.params) else equation.params[field]
+
+
+def is_fold(equation: Any) -> bool:
+    """Tell whether an equation is initjax's own folding of a key."""
+    name = equation.params.get("name")
+    return name == FOLD_IN and equation.primitive.name in ("jit", "pjit")
+
+
+def is_law(equation: Any) -> bool:
+    """Tell whether an equation is one of initjax's laws, whose numbers are traced."""
+    name = str(equation.params.get("name", ""))
+    return name.startswith(LAW) and equation.primitive.name in ("jit", "pjit")
 
 
 def _places(params: dict[str, Any]) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from .canonical import canonical, equation_key
 from .hostops import is_key, kind_of
+from .jaxprs import is_law
 from .trace import Atom, Constant, Graph, Input, Node, Result
 
 _LARGE = 1 << 16  # bytes of a closed-over array that is passed, not compiled in
@@ -109,21 +110,31 @@ _MOVES = _FILLS | {
 
 
 def _carried(graph: Graph) -> set[Constant]:
-    """Return the large constants that a program may take as arguments.
+    """Return the constants that a program may take as arguments.
 
-    XLA computes with a constant at compile time, rounding otherwise than at run time;
-    so only constants that are moved, and nothing else, are passed.
+    XLA computes with a constant at compile time, rounding otherwise than at run time.
+    So these are large constants that are moved and nothing else, and the numbers of
+    initjax's own laws, which are rounded alike either way.
     """
-    computing: set[Atom] = set()
+    computed: set[Atom] = set()
+    numbers: set[Atom] = set()
+    elsewhere: set[Atom] = set(graph.outputs)
     for node in reversed(graph.nodes):
-        if node.name not in _MOVES or any(r in computing for r in node.results):
-            computing.update(node.inputs)
-    large = {
+        (numbers if is_law(node.equation) else elsewhere).update(node.inputs)
+        if node.name not in _MOVES or any(r in computed for r in node.results):
+            computed.update(node.inputs)
+    return {
         atom
-        for atom in (*graph.outputs, *(a for n in graph.nodes for a in n.inputs))
-        if isinstance(atom, Constant) and getattr(atom.value, "nbytes", 0) > _LARGE
+        for atom in numbers | elsewhere
+        if isinstance(atom, Constant)
+        and (
+            atom not in elsewhere if not atom.aval.shape else _is_moved(atom, computed)
+        )
     }
-    return {atom for atom in large if atom not in computing}
+
+
+def _is_moved(atom: Constant, computed: Container[Atom]) -> bool:
+    return getattr(atom.value, "nbytes", 0) > _LARGE and atom not in computed
 
 
 def _cut(

@@ -13,7 +13,7 @@ from .hostops import is_key, kind_of
 from .jaxprs import bind, called, evaluate, every
 from .outline import Piece
 from .rounding import unstable
-from .trace import Atom, Constant
+from .trace import Atom, Constant, Input
 
 _FACTORS = frozenset(
     """
@@ -44,8 +44,12 @@ def fuses(piece: Piece) -> bool:
     only where XLA cannot choose: from keys and numbers alone, for one result, by
     equations that no loop changes.
     """
-    keys_only = all(is_key(atom.aval) for atom in piece.leaves)
-    return len(piece.results) == 1 and keys_only and not unstable(_equations(piece))
+    alone = len(piece.results) == 1 and not _takes_data(piece)
+    return alone and not unstable(_equations(piece))
+
+
+def _takes_data(piece: Piece) -> bool:
+    return any(isinstance(a, Input) and not is_key(a.aval) for a in piece.leaves)
 
 
 def samples(used: frozenset[str]) -> bool:
@@ -67,7 +71,7 @@ def hindrance(piece: Piece, used: frozenset[str]) -> str | None:
             return f"{what} ({', '.join(found)})"
     if len(piece.results) > 1:
         return f"{len(piece.results)} outputs share what they are computed from"
-    if not all(is_key(atom.aval) for atom in piece.leaves):
+    if _takes_data(piece):
         return "computed from an argument"
     return (
         f"not arithmetic along long axes ({', '.join(unstable(_equations(piece))[:4])})"

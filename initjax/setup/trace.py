@@ -6,9 +6,10 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Literal
 
-from .jaxprs import called, makes_keys, needed, opened
+from .jaxprs import called, is_fold, makes_keys, needed, opened
 from .loops import as_map
 
 
@@ -130,14 +131,19 @@ class _Reader:
         if equation.primitive.name in _ALIASES:
             return arguments
         inner = called(equation)
-        # one that takes keys and makes none is one step: its result is one array
-        if inner is not None and (len(live) > 1 or makes_keys(inner)):
+        if inner is not None and not self._is_step(equation, inner):
             return self.walk(inner, arguments, live)
         mapped = as_map(equation, live)
         if mapped is None:
             return self._add(equation, arguments)
         results = iter(self.walk(mapped, arguments, [True] * len(mapped.out_avals)))
         return [next(results) if wanted else None for wanted in live]
+
+    def _is_step(self, equation: Any, inner: Any) -> bool:
+        """Tell whether a call is one step: one array of floats, no keys of its own."""
+        avals = [v.aval for v in equation.outvars]
+        floats = len(avals) == 1 and jnp.issubdtype(avals[0].dtype, jnp.inexact)
+        return is_fold(equation) or (floats and not makes_keys(inner))
 
     def _add(self, equation: Any, inputs: Sequence[Atom]) -> list[Result]:
         node = Node(equation, tuple(inputs), [], len(self.nodes))
