@@ -107,13 +107,17 @@ def _compiled(
         return jax.lax.optimization_barrier(x)
 
     sample.__name__ = sample.__qualname__ = LAW + draw.sampler.__name__
-    run = sample
-    if has_path:
-        jitted = jax.jit(sample)
-
-        def run(key: Any, words: Any, *numbers: Any) -> jax.Array:
-            return jitted(fold_in_block(key, *words), *numbers)
-
+    run: Callable[..., jax.Array] = _folded(sample) if has_path else sample
     return (
         jax.jit(run) if placement is None else place(run, placement, draw.elementwise)
     )
+
+
+def _folded(sample: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+    """Return a law's program for a key that is yet to be folded with two words."""
+    sample = jax.jit(sample)
+
+    def run(key: Any, words: Any, *numbers: Any) -> jax.Array:
+        return sample(fold_in_block(key, *words), *numbers)
+
+    return run

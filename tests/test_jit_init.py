@@ -363,17 +363,16 @@ def test_static_arguments_by_place_and_by_name():
     def init(key, n, law="normal"):
         return getattr(jax.random, law)(key, (n,))
 
-    for options in (
-        {"static_argnums": (1, 2)},
-        {"static_argnames": ("n", "law")},
-        {"static_argnums": 1, "static_argnames": "law"},
+    positional, named = ((KEY, 16), {}), ((KEY,), {"n": 24, "law": "uniform"})
+    for options, args, kwargs in (
+        ({"static_argnums": (1, 2)}, *positional),
+        ({"static_argnums": (1, 2)}, *named),  # the names follow from the places
+        ({"static_argnames": ("n", "law")}, *positional),
+        ({"static_argnames": ("n", "law")}, *named),
+        ({"static_argnums": 1, "static_argnames": "law"}, *positional),
     ):
-        jitted = ij.jit_init(init, **options)
-        expected = jax.jit(init, **options)
-        assert_same(jitted(KEY, 16), expected(KEY, 16))
-        assert_same(
-            jitted(KEY, n=24, law="uniform"), expected(KEY, n=24, law="uniform")
-        )
+        expected = jax.jit(init, **options)(*args, **kwargs)
+        assert_same(ij.jit_init(init, **options)(*args, **kwargs), expected)
 
 
 def test_under_an_outer_trace_it_is_the_function():

@@ -66,7 +66,7 @@ LAYERS = [
     "setup.jaxprs setup.canonical",
     "setup.rounding",
     "setup.loops",
-    "setup.trace",
+    "setup.trace setup.keys",
     "setup.hostops",
     "setup.hostkeys setup.outline",
     "setup.placing setup.program",

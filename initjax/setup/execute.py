@@ -21,7 +21,7 @@ from jax.sharding import (
 )
 
 from .hostkeys import HostKeys
-from .hostops import is_key, kind_of, size_of
+from .keys import is_key, kind_of, size_of
 from .outline import Piece
 from .placing import Order
 from .program import factorizes, function_of, fuses, primitives, samples

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from .hostops import Host, Operation, is_key, operation
+from .hostops import Operation, operation
+from .keys import Host, is_key
 from .trace import Atom, Constant, Graph, Input, Node, Result, reachable
 
 _LARGEST = 1 << 16  # elements of a host value; more is data, not keys

@@ -5,56 +5,20 @@ A key array is held as its raw words: shape `(*keys.shape, words)`, uint32.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._bits import FOLD_IN, THREEFRY, threefry2x32
+from .._bits import FOLD_IN, THREEFRY
 from .jaxprs import is_fold
+from .keys import MASK, Host, hash_blocks, is_key, kind_of
 from .trace import Node
 
-Host = np.ndarray[Any, Any]
 Operation = Callable[..., Any]
-
-_FEW = 12  # blocks that Python's integers hash faster than NumPy's arrays
-_MASK = 0xFFFFFFFF
-
-
-class KeyKind(NamedTuple):
-    """A generator of keys, as `wrap_key_data` takes it, and its words per key."""
-
-    impl: Any
-    words: tuple[int, ...]
-
-
-@functools.lru_cache
-def kind_of(dtype: Any) -> KeyKind:
-    """Return the generator of a key dtype."""
-    found: list[Any] = []
-
-    def look(key: jax.Array) -> jax.Array:
-        found.append(jax.random.key_impl(key))
-        return jax.random.key_data(key)
-
-    data = jax.eval_shape(look, jax.ShapeDtypeStruct((), dtype))
-    return KeyKind(found[0], data.shape)
-
-
-def is_key(aval: Any) -> bool:
-    """Tell whether a value is an array of typed keys."""
-    return jnp.issubdtype(aval.dtype, jax.dtypes.prng_key)
-
-
-def size_of(aval: Any) -> int:
-    """Return the bytes of a value; a key's are its words'."""
-    if is_key(aval):
-        return 4 * math.prod(aval.shape) * math.prod(kind_of(aval.dtype).words)
-    return math.prod(aval.shape) * np.dtype(aval.dtype).itemsize
 
 
 def operation(node: Node) -> Operation | None:
@@ -72,35 +36,6 @@ def operation(node: Node) -> Operation | None:
 
 
 # -- threefry --------------------------------------------------------------
-
-
-def hash_blocks(keys: Host, hi: Any, lo: Any) -> Host:
-    """Hash the blocks (hi, lo) with raw keys (..., 2); all broadcast."""
-    k0, k1, hi, lo = np.broadcast_arrays(keys[..., 0], keys[..., 1], hi, lo)
-    out = np.empty((*k0.shape, 2), np.uint32)
-    if k0.size > _FEW:
-        flat = (np.ascontiguousarray(x).reshape(-1) for x in (k0, k1, hi, lo))
-        out[..., 0], out[..., 1] = (x.reshape(k0.shape) for x in threefry2x32(*flat))
-        return out
-    rows = out.reshape(-1, 2)
-    for i, words in enumerate(zip(k0.flat, k1.flat, hi.flat, lo.flat, strict=True)):
-        rows[i] = _hash_one(*map(int, words))
-    return out
-
-
-def _hash_one(k0: int, k1: int, x0: int, x1: int) -> tuple[int, int]:
-    """Threefry-2x32 on Python's integers: for one block faster than on arrays."""
-    k2 = k0 ^ k1 ^ 0x1BD11BDA
-    x0, x1 = (x0 + k0) & _MASK, (x1 + k1) & _MASK
-    for i, (a, b) in enumerate(((k1, k2), (k2, k0), (k0, k1), (k1, k2), (k2, k0)), 1):
-        for r in _ROUNDS[i & 1]:
-            x0 = (x0 + x1) & _MASK
-            x1 = ((x1 << r) & _MASK | x1 >> (32 - r)) ^ x0
-        x0, x1 = (x0 + a) & _MASK, (x1 + b + i) & _MASK
-    return x0, x1
-
-
-_ROUNDS = ((17, 29, 16, 24), (13, 15, 26, 6))
 
 
 def _split(node: Node) -> Operation:
@@ -138,7 +73,7 @@ def _seed(node: Node) -> Operation:
         wide = seeds.astype(np.int64 if seeds.dtype.kind == "i" else np.uint64)
         wide = wide.astype(np.uint64)
         high = wide >> 32 if seeds.dtype.itemsize == 8 else np.zeros_like(wide)
-        return np.stack([high, wide & _MASK], axis=-1).astype(np.uint32)
+        return np.stack([high, wide & MASK], axis=-1).astype(np.uint32)
 
     return run
 
@@ -175,6 +110,15 @@ def _shift(towards: Operation, fill: Operation) -> Operation:
 def _logical(x: Host, by: Host) -> Host:
     unsigned = np.dtype(f"u{x.dtype.itemsize}")
     return (x.astype(unsigned) >> by.astype(unsigned)).astype(x.dtype)
+
+
+def _arithmetic(x: Host, by: Host) -> Host:
+    signed = np.dtype(f"i{x.dtype.itemsize}")  # the sign spreads in unsigned ones too
+    return (x.astype(signed) >> by.astype(signed)).astype(x.dtype)
+
+
+def _sign_alone(x: Host, bits: int) -> Host:
+    return _arithmetic(x, np.asarray(bits - 1, x.dtype))
 
 
 def _nothing(x: Host, bits: int) -> Host:
@@ -220,7 +164,7 @@ _ELEMENTWISE: dict[str, Operation] = {
     "ge": np.greater_equal,
     "shift_left": _shift(np.left_shift, _nothing),
     "shift_right_logical": _shift(_logical, _nothing),
-    "shift_right_arithmetic": _shift(np.right_shift, lambda x, bits: x >> (bits - 1)),
+    "shift_right_arithmetic": _shift(_arithmetic, _sign_alone),
     "clamp": lambda low, x, high: np.minimum(np.maximum(x, low), high),
 }
 
@@ -278,6 +222,11 @@ def _concatenate(node: Node) -> Operation:
     return lambda *xs: np.concatenate(xs, axis)
 
 
+def _stack(node: Node) -> Operation:
+    axis = node.params["axis"]
+    return lambda *xs: np.stack(xs, axis)
+
+
 def _split_apart(node: Node) -> Operation:
     axis, sizes = node.params["axis"], node.params["sizes"]
     cuts = np.cumsum(sizes)[:-1]
@@ -328,6 +277,7 @@ _STRUCTURAL: dict[str, Callable[[Node], Operation]] = {
     "transpose": _transpose,
     "concatenate": _concatenate,
     "split": _split_apart,
+    "stack": _stack,
     "unstack": _unstack,
     "rev": _reverse,
     "iota": _iota,

@@ -11,8 +11,8 @@ from collections.abc import Container, Hashable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from .canonical import canonical, equation_key
-from .hostops import is_key, kind_of
 from .jaxprs import is_law
+from .keys import is_key, kind_of
 from .trace import Atom, Constant, Graph, Input, Node, Result
 
 _LARGE = 1 << 16  # bytes of a closed-over array that is passed, not compiled in

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from .._bits import fused_bits, is_fusible
-from .hostops import is_key, kind_of
 from .jaxprs import bind, called, evaluate, every
+from .keys import is_key, kind_of
 from .outline import Piece
 from .rounding import unstable
 from .trace import Atom, Constant, Input

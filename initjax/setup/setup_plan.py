@@ -10,7 +10,7 @@ from typing import Any
 from jax.sharding import Sharding
 
 from .execute import Engine, Program
-from .hostops import size_of
+from .keys import size_of
 from .program import hindrance
 
 
