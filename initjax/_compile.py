@@ -115,9 +115,10 @@ def _compiled(
 
 def _folded(sample: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
     """Return a law's program for a key that is yet to be folded with two words."""
-    sample = jax.jit(sample)
+    sampled = jax.jit(sample)
 
     def run(key: Any, words: Any, *numbers: Any) -> jax.Array:
-        return sample(fold_in_block(key, *words), *numbers)
+        return sampled(fold_in_block(key, *words), *numbers)
 
+    run.__name__ = run.__qualname__ = sample.__name__
     return run

@@ -71,6 +71,23 @@ def test_a_model_is_that_of_jit(name):
     both(fun, *args)
 
 
+def test_outputs_that_read_others():
+    def init(key, x):
+        a, b = jax.random.split(key)
+        w, v = jax.random.normal(a, (8, 16)), jax.random.normal(b, (16, 8)) * 0.1
+        y = jnp.tanh(x @ w) @ v
+        return {"w": w, "v": v, "mean": y.mean(0), "w_scale": 1 / jnp.abs(w).sum(0)}
+
+    x = jnp.linspace(0, 1, 32).reshape(4, 8)
+    plan = ij.jit_init(init).lower(KEY, x)
+    assert set(plan.fallbacks) == {"['w']", "['w_scale']"}
+    both(init, KEY, x)
+    rows = NamedSharding(MESH, P("data"))
+    spread = {"w": rows, "v": rows, "mean": None, "w_scale": None}
+    placed = ij.jit_init(init, out_shardings=spread)(KEY, x)
+    assert_same(placed["v"], jax.jit(init)(KEY, x)["v"], placed=False)
+
+
 def test_a_model_with_the_older_mode_of_threefry():
     with jax.threefry_partitionable(False):
         both(Linen(1).init, KEY, TOKENS)

@@ -269,6 +269,24 @@ def test_outputs_that_share_a_sample_stay_together_and_constants_are_copied():
     assert [piece.places for piece in pieces(fun, KEY)] == [(0, 1), (2,), (3,)]
 
 
+def test_a_weight_that_meets_data_is_sampled_on_its_own():
+    """Only if nothing else of its piece reads data: pieces never wait in a circle."""
+
+    def fun(key, x):
+        w, v = (jax.random.normal(k, (8, 8)) for k in jax.random.split(key))
+        return w, v, (x @ w).mean(), (x @ v).mean()
+
+    found = pieces(fun, KEY, np.ones((2, 8), np.float32))
+    assert [piece.places for piece in found] == [(0,), (1,), (2,), (3,)]
+
+    def circle(key, x):
+        w, v = (jax.random.normal(k, (8, 8)) for k in jax.random.split(key))
+        return w, v, w.sum() + x @ v, v.sum() + x @ w
+
+    found = pieces(circle, KEY, np.ones((2, 8), np.float32))
+    assert [piece.places for piece in found] == [(0, 1, 2, 3)]
+
+
 def signatures(fun, *args):
     return [piece.signature for piece in pieces(fun, *args)]
 

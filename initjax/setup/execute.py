@@ -25,7 +25,7 @@ from .keys import is_key, kind_of, size_of
 from .outline import Piece
 from .placing import Order
 from .program import factorizes, function_of, fuses, primitives, samples
-from .trace import Atom, Constant, Graph, Input
+from .trace import Atom, Constant, Graph, Input, Result
 
 _SMALL = 1 << 20  # bytes
 
@@ -69,7 +69,8 @@ class Program:
         several simulated CPU devices at once can wait for each other for ever. A small
         array whose loops XLA may split otherwise for each mesh goes the same way.
         """
-        if not self.spread or self.fuses or None in self.order:
+        anywhere = None not in self.order and not any(t.sharding for t in self.takes)
+        if not self.spread or self.fuses or not anywhere:
             return False
         return factorizes(self.primitives) or (
             samples(self.primitives)
@@ -130,27 +131,38 @@ class Engine:
     ) -> None:
         """Find the distinct programs of the pieces; nothing is compiled yet."""
         self.graph, self.host, self.order = graph, host, order
+        self._place = {
+            a: i
+            for piece in pieces
+            for a, i in zip(piece.results, piece.places, strict=True)
+        }
         self.programs: list[Program] = []
         runs: list[Run] = []
         known: dict[Hashable, int] = {}
         for piece in pieces:
-            takes = tuple(_argument(atom, given) for atom in piece.leaves)
+            takes = tuple(self._argument(atom, given) for atom in piece.leaves)
             goes = tuple(order[place] for place in piece.places)
             key = (piece.signature, goes, tuple(t.sharding for t in takes))
             if key not in known:
                 known[key] = len(known)
                 self.programs.append(Program(piece, takes, goes))
             runs.append(Run(piece, known[key]))
-        self.runs = sorted(runs, key=lambda run: run.program)
+        # outputs that other pieces take are there before them
+        self.runs = sorted(
+            runs, key=lambda r: (self._takes_outputs(r.piece), r.program)
+        )
         self._again = _repeats(graph, order)
 
     @functools.cached_property
     def compiled(self) -> list[Future[Any]]:
         """The executables: as many are compiled at a time as there are cores."""
         with_cores = ThreadPoolExecutor(os.cpu_count(), "initjax-compile")
-        futures = [with_cores.submit(p.lowered.compile) for p in self.programs]
+        futures = {
+            program: with_cores.submit(program.lowered.compile)
+            for program in sorted(self.programs, key=lambda p: p.fuses)  # long ones first
+        }
         with_cores.shutdown(wait=False)
-        return futures
+        return [futures[program] for program in self.programs]
 
     def run(self, arguments: Sequence[Any], report: Report | None = None) -> list[Any]:
         """Return the function's outputs for arguments of the kinds it was made for."""
@@ -158,7 +170,7 @@ class Engine:
         known = self.host.run(arguments)
         outputs: list[Any] = [None] * len(self.graph.outputs)
         for piece, number in self.runs:
-            leaves = [self._value(atom, known, arguments) for atom in piece.leaves]
+            leaves = [self._value(a, known, arguments, outputs) for a in piece.leaves]
             program = self.programs[number]
             results = compiled[number].result()(*leaves)
             if program.moves:
@@ -173,27 +185,40 @@ class Engine:
             outputs[place] = copy(outputs[first])
         return outputs
 
-    def _value(self, leaf: Atom, known: Sequence[Any], arguments: Sequence[Any]) -> Any:
+    def _takes_outputs(self, piece: Piece) -> bool:
+        return any(self._is_output(atom) for atom in piece.leaves)
+
+    def _is_output(self, leaf: Atom) -> bool:
+        return isinstance(leaf, Result) and leaf not in self.host.leaves
+
+    def _argument(self, leaf: Atom, given: Order) -> jax.ShapeDtypeStruct:
+        """Return what a program is compiled to take for a leaf."""
+        aval, sharding = leaf.aval, None
+        if is_key(aval):
+            words = kind_of(aval.dtype).words
+            return jax.ShapeDtypeStruct((*aval.shape, *words), np.uint32)
+        if isinstance(leaf, Input):
+            sharding = given[leaf.index]
+        elif self._is_output(leaf):
+            sharding = self.order[self._place[leaf]]
+        return jax.ShapeDtypeStruct(
+            aval.shape, aval.dtype, sharding=sharding, weak_type=aval.weak_type
+        )
+
+    def _value(
+        self,
+        leaf: Atom,
+        known: Sequence[Any],
+        arguments: Sequence[Any],
+        outputs: Sequence[Any],
+    ) -> Any:
+        """Return what a run takes for a leaf."""
         if leaf in self.host.leaves:
             return known[self.host.leaves[leaf]]
         if isinstance(leaf, Input):
             given = arguments[leaf.index]
             return jax.random.key_data(given) if is_key(leaf.aval) else given
-        return leaf.value if isinstance(leaf, Constant) else None
-
-
-def _argument(atom: Atom, given: Order) -> jax.ShapeDtypeStruct:
-    """Return what a program is compiled to take for a leaf."""
-    aval = atom.aval
-    if is_key(aval):
-        words = kind_of(aval.dtype).words
-        return jax.ShapeDtypeStruct((*aval.shape, *words), np.uint32)
-    return jax.ShapeDtypeStruct(
-        aval.shape,
-        aval.dtype,
-        sharding=given[atom.index] if isinstance(atom, Input) else None,
-        weak_type=aval.weak_type,
-    )
+        return leaf.value if isinstance(leaf, Constant) else outputs[self._place[leaf]]
 
 
 def _move(x: jax.Array, sharding: Sharding | None) -> jax.Array:
