@@ -5,6 +5,7 @@ import functools
 import itertools
 import os
 import re
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -497,10 +498,34 @@ def test_wrong_options_are_refused_at_once():
         ij.jit_init(several, progress="x")
 
 
-def test_a_bar_counts_what_is_done():
-    both_ways = (ij.jit_init(ours, progress=p)(KEY) for p in (True, None))
-    assert_same(*both_ways)
+@pytest.mark.parametrize("name", ["initjax", "training"])
+def test_a_bar_counts_to_the_end(name, monkeypatch):
+    """To all arrays and all bytes, also where jit runs one program for everything."""
+    fun, args = MODELS[name]
+    seen = []
+
+    @contextlib.contextmanager
+    def bar(arrays, size):
+        left = [arrays, size]
+
+        def report(more, more_bytes):
+            left[0] -= more
+            left[1] -= more_bytes
+
+        yield report
+        seen.append(left)
+
+    monkeypatch.setattr("initjax.setup._jit_init.bar", bar)
+    expected = jax.jit(fun)(*args)
+    assert_same(ij.jit_init(fun, progress=True)(*args), expected)
+    with jax.debug_nans(True):
+        ij.jit_init(fun, progress=True)(*args)
+    assert seen == [[0, 0], [0, 0]]
 
 
-def test_depth_scaled_laws_of_initjax():
-    both(ours, KEY)
+def test_a_bar_is_drawn_by_rich(monkeypatch):
+    both = (ij.jit_init(ours, progress=p)(KEY) for p in (True, None))
+    assert_same(*both)
+    monkeypatch.setitem(sys.modules, "rich", None)
+    with pytest.raises(ImportError, match=r"pip install 'initjax\[progress\]'"):
+        ij.jit_init(ours, progress=True)(KEY)

@@ -13,8 +13,9 @@ from jax.core import Tracer
 from jax.sharding import PartitionSpec, Sharding
 
 from .canonical import Same
-from .execute import Engine
+from .execute import Engine, Report
 from .hostkeys import host_keys
+from .keys import size_of
 from .outline import outline
 from .placing import Order, Undecided, asked, bound, place
 from .progress import bar
@@ -80,13 +81,15 @@ class JitInit:
             return self._fun(*args, **kwargs)
         call = self._trace(args, kwargs)
         if isinstance(call.engine, Whole):
-            return self._jitted(*args, **kwargs)
-        if not self._progress:
-            outputs = call.engine.run(call.arguments)
+            run = functools.partial(_run_whole, self._jitted, args, kwargs)
         else:
-            plan = plan_of(call.engine, _paths(call.outputs))
-            with bar(plan.outputs, plan.size) as report:
-                outputs = call.engine.run(call.arguments, report)
+            run = functools.partial(call.engine.run, call.arguments)
+        if self._progress:
+            sizes = list(map(size_of, jax.tree.leaves(call.outputs)))
+            with bar(len(sizes), sum(sizes)) as report:
+                outputs = run(report)
+        else:
+            outputs = run()
         return jax.tree.unflatten(jax.tree.structure(call.outputs), outputs)
 
     def lower(self, *args: Any, **kwargs: Any) -> SetupPlan:
@@ -139,6 +142,20 @@ def _engine(traced: Same, wanted: Order, given: Order, device: Any) -> Engine | 
     except Undecided as undecided:
         return Whole(str(undecided))
     return Engine(graph, host, pieces, order, given)
+
+
+def _run_whole(
+    jitted: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    report: Report | None = None,
+) -> list[Any]:
+    """Return the outputs of one program for everything; a bar moves when it is done."""
+    outputs = jax.tree.leaves(jitted(*args, **kwargs))
+    if report is not None:
+        jax.block_until_ready(outputs)
+        report(len(outputs), sum(map(size_of, outputs)))
+    return outputs
 
 
 def _listed(x: Any) -> tuple[Any, ...]:

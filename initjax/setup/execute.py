@@ -58,8 +58,9 @@ class Program:
 
     @property
     def spread(self) -> bool:
-        """Whether its results live on several devices."""
-        return any(s is not None and len(s.device_set) > 1 for s in self.order)
+        """Whether it runs on several devices."""
+        placed = (*self.order, *(take.sharding for take in self.takes))
+        return any(s is not None and len(s.device_set) > 1 for s in placed)
 
     @property
     def moves(self) -> bool:
@@ -159,7 +160,9 @@ class Engine:
         with_cores = ThreadPoolExecutor(os.cpu_count(), "initjax-compile")
         futures = {
             program: with_cores.submit(program.lowered.compile)
-            for program in sorted(self.programs, key=lambda p: p.fuses)  # long ones first
+            for program in sorted(
+                self.programs, key=lambda p: p.fuses
+            )  # long ones first
         }
         with_cores.shutdown(wait=False)
         return [futures[program] for program in self.programs]
@@ -183,6 +186,8 @@ class Engine:
                 report(len(results), sum(result.nbytes for result in results))
         for place, first, copy in self._again:
             outputs[place] = copy(outputs[first])
+            if report is not None:
+                report(1, outputs[place].nbytes)
         return outputs
 
     def _takes_outputs(self, piece: Piece) -> bool:
