@@ -1,18 +1,17 @@
 """Time `jit_init` next to `jax.jit`, plain calls and PyTorch, from a fresh process.
 
-    pip install 'initjax[benchmarks]' flax equinox dm-haiku matplotlib
+    pip install 'initjax[benchmarks]'
     python benchmarks/setup.py                       # everything but the line below
     python benchmarks/setup.py --full                # and jax.jit at 96 layers
     python benchmarks/setup.py --quick               # small networks: minutes
     python benchmarks/setup.py --plot depth.png      # and the cold time over depth
 
-PyTorch joins where it is installed, and matplotlib is for --plot. Every measurement has
-a process of its own, one after another, in an order shuffled every round. Cold is the
-first call, once everything is imported, the module object is built and the backend has
-started; warm is the median of later calls in that process. The peak is that of the
-resident memory during the cold call, over what the process held before, in bytes of
-the parameters. A ratio is a contender's time over that of jit_init: more than 1 means
-jit_init is faster.
+PyTorch joins where it is installed. Every measurement has a process of its own, one
+after another, in an order shuffled every round. Cold is the first call, once everything
+is imported, the module object is built and the backend has started; warm is the median
+of later calls in that process. The peak is that of the resident memory during the cold
+call, over what the process held before, in bytes of the parameters. A ratio is a
+contender's time over that of jit_init: more than 1 means jit_init is faster.
 """
 
 from __future__ import annotations

@@ -71,6 +71,7 @@ class JitInit:
         given = {name: x for name, x in options.items() if x is not None and x != ()}
         self._jitted = jax.jit(fun, **given)
         self._fun, self._progress = fun, progress
+        self._outputs: dict[Same, tuple[Any, Order]] = {}
         self._static = _static_places(fun, numbers, names)
         self._has_layouts = not all(map(_is_placement, jax.tree.leaves(out_shardings)))
         functools.update_wrapper(self, fun)
@@ -109,20 +110,29 @@ class JitInit:
         positional = [x for i, x in enumerate(args) if i not in numbers]
         named = {name: x for name, x in kwargs.items() if name not in names}
         arguments = jax.tree.leaves((positional, named))
-        wanted = tuple(asked(x.sharding) for x in jax.tree.leaves(traced.out_info))
+        outputs, wanted = self._described(traced)
         debugging = [flag for flag in _DEBUGGING if _flag(flag)]
         if self._has_layouts or debugging:
             reason = (
                 f"{debugging[0]} is on" if debugging else "out_shardings has layouts"
             )
-            return Call(Whole(reason), arguments, traced.out_info)
+            return Call(Whole(reason), arguments, outputs)
         engine = _engine(
             Same(traced.jaxpr),
             wanted,
             tuple(map(bound, arguments)),
             jax.config.jax_default_device,  # pyright: ignore[reportAttributeAccessIssue]  # flags are set at run time
         )
-        return Call(engine, arguments, traced.out_info)
+        return Call(engine, arguments, outputs)
+
+    def _described(self, traced: Any) -> tuple[Any, Order]:
+        """Return the types of a trace's outputs, and where each is wanted."""
+        key = Same(traced.jaxpr)
+        if key not in self._outputs:
+            outputs = traced.out_info
+            wanted = tuple(asked(x.sharding) for x in jax.tree.leaves(outputs))
+            self._outputs[key] = outputs, wanted
+        return self._outputs[key]
 
 
 @functools.lru_cache(maxsize=128)
