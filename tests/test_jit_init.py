@@ -130,20 +130,22 @@ def test_a_random_function_is_that_of_jit(init):
 # -- fewer programs ------------------------------------------------------------------
 
 
+COMPILED = []
+
+
+def _listen(name, _seconds, **_):
+    if name == "/jax/core/compile/backend_compile_duration":
+        COMPILED.append(name)
+
+
+jax.monitoring.register_event_duration_secs_listener(_listen)
+
+
 @contextlib.contextmanager
 def compilations():
     """Count what XLA compiles."""
-    events = []
-
-    def listen(name, _seconds, **_):
-        if name == "/jax/core/compile/backend_compile_duration":
-            events.append(name)
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    try:
-        yield events
-    finally:
-        jax.monitoring.unregister_event_duration_listener(listen)
+    del COMPILED[:]
+    yield COMPILED
 
 
 @pytest.mark.parametrize("stack", ["loop", "remat", "vmap", "scan"])

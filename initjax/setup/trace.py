@@ -61,7 +61,11 @@ class Node:
         return self.equation.params
 
 
-_ALIASES = {"copy", "copy_p"}  # every output has a buffer of its own anyway
+def _is_alias(equation: Any) -> bool:
+    """Tell whether an equation only copies: every output has its own buffer anyway."""
+    if equation.primitive.name == "device_put":
+        return not any(equation.params["devices"])
+    return equation.primitive.name in ("copy", "copy_p")
 
 
 class Graph(NamedTuple):
@@ -128,7 +132,7 @@ class _Reader:
         self, equation: Any, arguments: Sequence[Atom], live: Sequence[bool]
     ) -> Sequence[Atom | None]:
         """Return an equation's results: of a node, or of the nodes of what it calls."""
-        if equation.primitive.name in _ALIASES:
+        if _is_alias(equation):
             return arguments
         inner = called(equation)
         if inner is not None and not self._is_step(equation, inner):
