@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import gc
 import itertools
 import os
 import re
@@ -19,6 +20,7 @@ from setup_models import KEY, MODELS, TOKENS, Linen, ours
 from tools import wide
 
 import initjax as ij
+from initjax.setup._jit_init import _ENGINES
 
 MESH = Mesh(np.array(jax.devices()).reshape(4, 2), ("data", "model"))
 
@@ -186,6 +188,18 @@ def test_another_jit_init_of_the_same_function_compiles_nothing():
     with compilations() as events:
         jax.block_until_ready(ij.jit_init(init)(KEY, TOKENS))
     assert events == []
+
+
+def test_what_is_compiled_goes_with_the_function():
+    """Nothing is held, no closed-over array either, once nobody can call it."""
+    gc.collect()
+    before = len(_ENGINES)
+    init = ij.jit_init(lambda key: jnp.zeros(3))
+    init(KEY)
+    assert len(_ENGINES) == before + 1
+    del init
+    gc.collect()
+    assert len(_ENGINES) == before
 
 
 # -- the plan ------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -117,13 +118,13 @@ class JitInit:
                 f"{debugging[0]} is on" if debugging else "out_shardings has layouts"
             )
             return Call(Whole(reason), arguments, outputs)
-        engine = _engine(
-            Same(traced.jaxpr),
-            wanted,
-            tuple(map(bound, arguments)),
-            jax.config.jax_default_device,  # pyright: ignore[reportAttributeAccessIssue]  # flags are set at run time
-        )
-        return Call(engine, arguments, outputs)
+        given = tuple(map(bound, arguments))
+        device = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]  # flags are set at run time
+        engines = _ENGINES.setdefault(traced.jaxpr, {})
+        key = (wanted, given, device)
+        if key not in engines:
+            engines[key] = _engine(traced.jaxpr, wanted, given)
+        return Call(engines[key], arguments, outputs)
 
     def _described(self, traced: Any) -> tuple[Any, Order]:
         """Return the types of a trace's outputs, and where each is wanted."""
@@ -135,11 +136,13 @@ class JitInit:
         return self._outputs[key]
 
 
-@functools.lru_cache(maxsize=128)
-def _engine(traced: Same, wanted: Order, given: Order, device: Any) -> Engine | Whole:
+# as long as JAX keeps a trace, so that equal functions share what was compiled
+Engines = weakref.WeakKeyDictionary[Any, dict[Any, Engine | Whole]]
+_ENGINES: Engines = weakref.WeakKeyDictionary()
+
+
+def _engine(closed: Any, wanted: Order, given: Order) -> Engine | Whole:
     """Return what runs a traced function, for arguments and outputs placed so."""
-    del device  # the executables depend on it
-    closed = traced.value
     if closed.effects:
         return Whole(f"side effects ({', '.join(sorted(map(str, closed.effects)))})")
     if len(closed.jaxpr.invars) != len(given):
