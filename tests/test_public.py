@@ -65,7 +65,6 @@ LAYERS = [
     "_clone _registry nn",
     "setup.jaxprs setup.canonical",
     "setup.rounding",
-    "setup.loops",
     "setup.trace setup.keys",
     "setup.hostops",
     "setup.hostkeys setup.outline",

@@ -239,18 +239,6 @@ def test_a_call_inside_which_sharding_is_decided_stays_closed():
     assert names(graph(lambda x: inner(x), np.ones(3))) in (["jit"], ["pjit"])
 
 
-def test_a_scan_that_carries_nothing_alive_has_no_loop():
-    def body(carry, key):
-        w = jax.random.normal(key, (16, 16))
-        return carry @ w, w * 0.1
-
-    def fun(keys):
-        return lax.scan(body, jnp.ones((16, 16)), keys)[1]
-
-    assert "scan" not in names(graph(fun, ROW))
-    assert "scan" in names(graph(lambda k: lax.scan(body, jnp.eye(16), k), ROW))
-
-
 # -- outline ---------------------------------------------------------------------------
 
 

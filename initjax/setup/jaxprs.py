@@ -120,22 +120,15 @@ def bind(equation: Any, inputs: Sequence[Any]) -> Sequence[Any]:
     return out if equation.primitive.multiple_results else [out]
 
 
-def evaluate(
-    function: Any,
-    inputs: Sequence[Any],
-    apply: Apply,
-    wanted: Wanted = (),
-) -> list[Any]:
-    """Return a traced function's wanted outputs, each equation computed by `apply`."""
+def evaluate(function: Any, inputs: Sequence[Any], apply: Apply) -> list[Any]:
+    """Return a traced function's outputs, each equation computed by `apply`."""
     jaxpr, consts = opened(function)
-    wanted = wanted or [True] * len(jaxpr.outvars)
     env = dict(zip((*jaxpr.constvars, *jaxpr.invars), (*consts, *inputs), strict=True))
 
     def read(var: Any) -> Any:
         return var.val if isinstance(var, Literal) else env[var]
 
-    for equation in needed(jaxpr, wanted)[0]:
+    for equation in jaxpr.eqns:
         out = apply(equation, [read(v) for v in equation.invars])
         env.update(zip(equation.outvars, out, strict=True))
-    pairs = zip(jaxpr.outvars, wanted, strict=True)
-    return [read(v) for v, want in pairs if want]
+    return [read(v) for v in jaxpr.outvars]

@@ -12,7 +12,7 @@ from .._bits import fused_bits, is_fusible
 from .jaxprs import bind, called, evaluate, every
 from .keys import is_key, kind_of
 from .outline import Piece
-from .rounding import unstable
+from .rounding import is_number, unstable
 from .trace import Atom, Constant, Input
 
 _FACTORS = frozenset(
@@ -45,6 +45,8 @@ def fuses(piece: Piece) -> bool:
     equations that no loop changes.
     """
     alone = len(piece.results) == 1 and not _takes_data(piece)
+    if any(is_number(atom.aval) for atom in piece.results):
+        return False
     return alone and not unstable(_equations(piece))
 
 

@@ -40,6 +40,11 @@ def is_stable(equation: Any) -> bool:
     return not shapes or (name in _STABLE and all(s[-1] >= _SHORTEST for s in shapes))
 
 
+def is_number(aval: Any) -> bool:
+    """Tell whether a value is a single float."""
+    return math.prod(aval.shape) == 1 and _rounds(aval.dtype)
+
+
 def _rounds(dtype: Any) -> bool:
     return jnp.issubdtype(dtype, jnp.inexact)
 

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Literal
 
 from .jaxprs import called, is_fold, makes_keys, needed, opened
-from .loops import as_map
 
 
 @dataclasses.dataclass(frozen=True, eq=False, slots=True)
@@ -137,11 +136,7 @@ class _Reader:
         inner = called(equation)
         if inner is not None and not self._is_step(equation, inner):
             return self.walk(inner, arguments, live)
-        mapped = as_map(equation, live)
-        if mapped is None:
-            return self._add(equation, arguments)
-        results = iter(self.walk(mapped, arguments, [True] * len(mapped.out_avals)))
-        return [next(results) if wanted else None for wanted in live]
+        return self._add(equation, arguments)
 
     def _is_step(self, equation: Any, inner: Any) -> bool:
         """Tell whether a call is one step: one array of floats, no keys of its own."""
