@@ -4,6 +4,10 @@ from . import laws as laws
 from . import nn as nn
 from . import setup as setup
 from ._clone import clone_initializer as clone_initializer
+from ._declarations import Fan as Fan
+from ._declarations import Fused as Fused
+from ._declarations import Given as Given
+from ._declarations import Stacked as Stacked
 from ._initializer import Initializer as Initializer
 from ._law import Law as Law
 from ._registry import deserialize as deserialize
@@ -35,6 +39,9 @@ __all__ = [
     "STFT",
     "Constant",
     "DeltaOrthogonal",
+    "Fan",
+    "Fused",
+    "Given",
     "GlorotNormal",
     "GlorotUniform",
     "HeNormal",
@@ -48,6 +55,7 @@ __all__ = [
     "Orthogonal",
     "RandomNormal",
     "RandomUniform",
+    "Stacked",
     "TruncatedNormal",
     "VarianceScaling",
     "Zeros",

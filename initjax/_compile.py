@@ -28,6 +28,7 @@ class Draw(NamedTuple):
         options: Static arguments, part of the executable.
         random: Whether a key is used.
         elementwise: Whether entries are computed one by one, so in shards too.
+        folded: Whether the sampler folds the config's stream into the key itself.
     """
 
     sampler: Sampler
@@ -35,6 +36,7 @@ class Draw(NamedTuple):
     options: tuple[tuple[str, Any], ...] = ()
     random: bool = True
     elementwise: bool = True
+    folded: bool = False
 
 
 class Prepared(NamedTuple):
@@ -48,7 +50,7 @@ class Prepared(NamedTuple):
 class Config(Protocol):
     """What this room asks of a law."""
 
-    def _draw(self, shape: Shape, dtype: np.dtype[Any]) -> Draw: ...
+    def _make(self, shape: Shape, dtype: np.dtype[Any]) -> Draw: ...
 
     def _is_small(self) -> bool: ...
 
@@ -78,8 +80,9 @@ def _prepare(
     placement: Placement | None,
     reuse: bool,
 ) -> Prepared:
-    draw = config._draw(shape, dtype)
-    path = path_of(getattr(config, "seed", None)) if draw.random else ()
+    draw = config._make(shape, dtype)
+    stream = draw.random and not draw.folded
+    path = path_of(getattr(config, "seed", None)) if stream else ()
     numbers = (digest_words(path), *draw.numbers) if path else draw.numbers
     make = _compiled if _is_hashable(draw.options) else _compiled.__wrapped__
     run = make(draw._replace(numbers=()), shape, dtype, bool(path), placement, reuse)

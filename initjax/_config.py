@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import jax
 import numpy as np
 
+from ._declarations import KINDS, Declaration
 from ._errors import Refused
 from ._values import ArrayValue
 
@@ -26,9 +28,20 @@ def to_plain(value: Any) -> Any:
         return value.tolist()
     if isinstance(value, complex):
         return _complex_dict(value.real, value.imag)
+    if isinstance(value, Declaration):
+        return _declaration_dict(value)
     if isinstance(value, tuple):
         return [to_plain(item) for item in cast("tuple[Any, ...]", value)]
     return value
+
+
+def _declaration_dict(value: Declaration) -> dict[str, Any]:
+    config = {
+        field.name: to_plain(kept)
+        for field in dataclasses.fields(value)
+        if (kept := getattr(value, field.name)) != field.default
+    }
+    return {"class_name": type(value).__name__, "config": config}
 
 
 def array_node(value: ArrayValue) -> dict[str, Any]:
@@ -75,11 +88,19 @@ def _read_complex(inner: Mapping[str, Any]) -> Any:
     return array
 
 
+def _declaration_reader(kind: type[Declaration]) -> Callable[[Mapping[str, Any]], Any]:
+    def read(inner: Mapping[str, Any]) -> Any:
+        return kind(**{name: from_plain(value) for name, value in inner.items()})
+
+    return read
+
+
 _READERS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
     "__numpy__": _read_array,
     "__tensor__": _read_array,
     "__complex__": _read_complex,
     "SeedGenerator": lambda c: c["seed"],
+    **{name: _declaration_reader(kind) for name, kind in KINDS.items()},
 }
 
 

@@ -13,10 +13,13 @@ BatchAxes = Axes | Literal["rest"]
 
 
 class Fans(NamedTuple):
-    """How many inputs feed one output, and how many outputs one input feeds."""
+    """How many inputs feed one output, and how many outputs one input feeds.
 
-    fan_in: int
-    fan_out: int
+    Integers; a strided transposed convolution can have a fraction, on average.
+    """
+
+    fan_in: float
+    fan_out: float
 
 
 def compute_fans(
@@ -36,11 +39,11 @@ def compute_fans(
     if in_axis is None or out_axis is None:
         return _keras_fans(shape)
     if batch_axis == "rest":
-        used = _resolve(shape, {"in_axis": in_axis, "out_axis": out_axis})
+        used = resolve_axes(shape, {"in_axis": in_axis, "out_axis": out_axis})
         window = 1
     else:
         groups = {"in_axis": in_axis, "out_axis": out_axis, "batch_axis": batch_axis}
-        used = _resolve(shape, groups)
+        used = resolve_axes(shape, groups)
         listed = {axis for group in used.values() for axis in group}
         window = math.prod(n for i, n in enumerate(shape) if i not in listed)
     return Fans(
@@ -57,7 +60,7 @@ def _keras_fans(shape: Sequence[int]) -> Fans:
     return Fans(window * shape[-2], window * shape[-1])
 
 
-def _resolve(shape: Sequence[int], groups: dict[str, Axes]) -> dict[str, Axes]:
+def resolve_axes(shape: Sequence[int], groups: dict[str, Axes]) -> dict[str, Axes]:
     """Count axes from the front; refuse those that are out of range or twice."""
     rank = len(shape)
     owner: dict[int, str] = {}
@@ -70,7 +73,8 @@ def _resolve(shape: Sequence[int], groups: dict[str, Axes]) -> dict[str, Axes]:
                     f"give axes in [{-rank}, {rank}), or a weight of higher rank."
                     if rank
                     else f"{name}={axis} is out of range for a shape of rank 0; "
-                    "give in_axis=() and out_axis=() for a scalar."
+                    f"give {' and '.join(f'{k}=()' for k in [*groups][:2])} "
+                    "for a scalar."
                 )
             if axis % rank in owner:
                 raise Refused(

@@ -17,6 +17,7 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
+from ._declarations import as_declaration
 from ._errors import Refused
 from ._streams import clean_seed
 from ._values import numeric_dtype
@@ -123,6 +124,11 @@ def default_dtype(value: Any) -> str | None:
     if dtype is None:
         raise Refused("must be None or a numeric dtype, such as 'bfloat16'.", TypeError)
     return dtype.name
+
+
+def declaration(value: Any) -> Any:
+    """Accept a declaration of fans, None, "conv", a number, or a pair of numbers."""
+    return as_declaration(value)
 
 
 def as_scalar(value: Any) -> Any:

@@ -13,9 +13,10 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from ._arguments import as_dtype, as_shape, show_dtype
 from ._compile import Draw, prepare
+from ._composed import draw_of, law_of
 from ._config import read_fields, to_plain
 from ._errors import Refused
-from ._fields import checked, default_dtype
+from ._fields import checked, declaration, default_dtype
 from ._law import Law
 from ._placement import resolve
 from ._streams import as_key
@@ -37,6 +38,10 @@ class Initializer:
 
     Args:
         dtype: What `dtype=None` means in a call; None is JAX's default float.
+        fan: How the array is made up, such as `Fan.einsum("btd,dhk->bthk")`: its fans,
+            for laws that scale with them; its parts, each on a stream of its own; its
+            blocks, for laws of matrices. Also "conv" (a window, then inputs, then
+            outputs), a number or a pair: the fans themselves. None is Keras's rule.
 
     Raises:
         TypeError: At construction, a field of a wrong kind; at the call, a key, shape
@@ -47,6 +52,7 @@ class Initializer:
 
     _: dataclasses.KW_ONLY
     dtype: Any = checked(None, default_dtype)
+    fan: Any = checked(None, declaration)
 
     def __post_init__(self) -> None:
         """Check every field and keep its plain Python value."""
@@ -105,7 +111,7 @@ class Initializer:
         """
         try:
             kind = as_dtype(self.dtype if dtype is None else dtype)
-            return self._law(as_shape(shape), kind)
+            return self._promise(as_shape(shape), kind)
         except Refused as refused:
             shown = "" if dtype is None else f", dtype={show_dtype(dtype)}"
             raise refused.at(f"{self!r}.law(shape={shape!r}{shown})") from None
@@ -173,6 +179,23 @@ class Initializer:
     def _is_small(self) -> bool:
         """Tell whether a cache may hold this config and its arguments."""
         return True
+
+    def _make(self, shape: Shape, dtype: np.dtype[Any]) -> Draw:
+        """Return how an array is made, divided as `fan` declares."""
+        return draw_of(self, shape, dtype)
+
+    def _promise(self, shape: Shape, dtype: np.dtype[Any]) -> Law:
+        """Return the law of an entry of an array divided as `fan` declares."""
+        return law_of(self, shape, dtype)
+
+    def _is_blockwise(self) -> bool:
+        """Tell whether a weight is more than its entries, so blocks are drawn apart."""
+        return False
+
+    def _needs_fan(self, shape: Shape) -> bool:
+        """Tell whether the law would guess the roles of three axes and more."""
+        del shape
+        return False
 
     def _draw(self, shape: Shape, dtype: np.dtype[Any]) -> Draw:
         """Return how an array is made; by default, by this config's own `_sample`."""

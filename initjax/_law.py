@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from jax.scipy.special import betainc
@@ -58,6 +58,34 @@ def point_law(values: Any) -> Law:
     size = np.abs(x) if np.iscomplexobj(x) else x
     spread = float(np.sqrt(np.mean(np.abs(x - x.mean()) ** 2)))
     return Law(x.mean().item(), spread, float(size.min()), float(size.max()))
+
+
+def mixture_law(laws: Sequence[Law], weights: Sequence[float]) -> Law:
+    """Return the law of an entry of several weights side by side."""
+    shares = np.asarray(weights, np.float64) / (sum(weights) or 1)
+    if len(set(laws)) == 1:
+        return laws[0]
+    mean = sum(share * law.mean for share, law in zip(shares, laws, strict=True))
+    square = sum(
+        share * (law.std**2 + abs(law.mean - mean) ** 2)
+        for share, law in zip(shares, laws, strict=True)
+    )
+    cdfs = [law.cdf for law in laws]
+
+    def cdf(x: Any) -> Array:
+        known = cast("list[Cdf]", cdfs)
+        terms = [share * one(x) for share, one in zip(shares, known, strict=True)]
+        return np.asarray(sum(terms), np.float64)
+
+    fans = {law.fans for law in laws}
+    return Law(
+        float(mean),
+        math.sqrt(float(square)),
+        min(law.low for law in laws),
+        max(law.high for law in laws),
+        fans.pop() if len(fans) == 1 else None,
+        None if None in cdfs else cdf,
+    )
 
 
 def normal_law(mean: float, std: float) -> Law:

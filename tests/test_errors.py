@@ -236,15 +236,15 @@ VALUES = {
     "HeNormal.from_config({'sede': 1})": ("has no field 'sede'; did you mean 'seed'?"),
     "HeNormal.from_config({'gain': 1})": (
         "has no field 'gain'; "
-        "known: ['batch_axis', 'dtype', 'in_axis', 'out_axis', 'seed']."
+        "known: ['batch_axis', 'dtype', 'fan', 'in_axis', 'out_axis', 'seed']."
     ),
     "HeNormal.from_config({3: 1})": (
         "has no field '3'; "
-        "known: ['batch_axis', 'dtype', 'in_axis', 'out_axis', 'seed']."
+        "known: ['batch_axis', 'dtype', 'fan', 'in_axis', 'out_axis', 'seed']."
     ),
     "HeNormal.from_config({'seed': {'class_name': 'Evil', 'config': {}}})": (
         "cannot read the nested object {'class_name': 'Evil', 'config': {}}; "
-        "known are SeedGenerator, __complex__, __numpy__, __tensor__."
+        "known are Fan, Fused, Given, SeedGenerator, Stacked, __complex__, __numpy__, __tensor__."
     ),
     "HeNormal.from_config({'seed': {'class_name': 'SeedGenerator', 'config': {}}})": (
         "cannot read the nested object "

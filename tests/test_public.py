@@ -56,9 +56,12 @@ def test_every_public_name_is_documented(name):
 LAYERS = [
     "_errors",
     "_bits _fans _placement _values",
+    "_subscripts",
+    "_declarations",
     "_arguments _config _law _streams",
     "_samplers",
     "_compile _fields",
+    "_composed",
     "_initializer",
     "laws.constant laws.orthogonal laws.random laws.scaling laws.structured",
     "laws",

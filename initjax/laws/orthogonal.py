@@ -58,12 +58,16 @@ class Orthogonal(Initializer):
 
     def _draw(self, shape: Shape, dtype: np.dtype[Any]) -> Draw:
         self._matrix(shape, dtype)
+        columns = self._columns(shape)
         return Draw(
             orthogonal,
             (as_number("gain", self.gain, samplers.work_dtype(dtype)),),
-            (("column_axis", self.column_axis % len(shape)),),
+            (("columns", columns),),
             elementwise=False,
         )
+
+    def _is_blockwise(self) -> bool:
+        return True
 
     def _law(self, shape: Shape, dtype: np.dtype[Any]) -> Law:
         sides = self._matrix(shape, dtype)
@@ -77,7 +81,13 @@ class Orthogonal(Initializer):
                 f"needs a shape of rank >= 2, got rank {len(shape)}; "
                 "for a vector use RandomNormal(stddev=n ** -0.5)."
             )
-        return _sides(shape, self.column_axis)
+        return _sides(shape, self._columns(shape))
+
+    def _columns(self, shape: Shape) -> tuple[int, ...]:
+        matrix = None if self.fan is None else self.fan.matrix(shape)
+        if matrix is not None:
+            return matrix.columns
+        return (_column(shape, self.column_axis),)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -123,6 +133,9 @@ class DeltaOrthogonal(Initializer):
             elementwise=False,
         )
 
+    def _is_blockwise(self) -> bool:
+        return True
+
     def _law(self, shape: Shape, dtype: np.dtype[Any]) -> Law:
         self._check(shape, dtype)
         gain, taps = abs(float(self.gain)), math.prod(shape[:-2])
@@ -144,34 +157,45 @@ class DeltaOrthogonal(Initializer):
             )
 
 
-def _sides(shape: Shape, column_axis: int) -> tuple[int, int]:
-    """Return rows and columns of the shape read as a matrix."""
+def _column(shape: Shape, column_axis: int) -> int:
+    """Count the axis from the front, or refuse it."""
     if not -len(shape) <= column_axis < len(shape):
         raise Refused(
             f"column_axis={column_axis} is out of range for rank {len(shape)}; "
             f"give an axis in [{-len(shape)}, {len(shape)})."
         )
-    columns = shape[column_axis]
-    rows = math.prod(n for i, n in enumerate(shape) if i != column_axis % len(shape))
-    return rows, columns
+    return column_axis % len(shape)
+
+
+def _sides(shape: Shape, columns: tuple[int, ...]) -> tuple[int, int]:
+    """Return rows and columns of the shape read as a matrix."""
+    rows = math.prod(n for i, n in enumerate(shape) if i not in columns)
+    return rows, math.prod(shape[i] for i in columns)
 
 
 def orthogonal(
-    key: jax.Array, shape: Shape, dtype: Any, gain: jax.Array, *, column_axis: int
+    key: jax.Array,
+    shape: Shape,
+    dtype: Any,
+    gain: jax.Array,
+    *,
+    columns: tuple[int, ...],
 ) -> jax.Array:
     """Q of a normal matrix's QR, with the signs that make it Haar."""
-    rows, columns = _sides(shape, column_axis)
-    if rows * columns == 0:
+    m, n = _sides(shape, columns)
+    if m * n == 0:
         return jnp.zeros(shape, dtype)
-    wide = rows < columns
-    z = _normal(key, (max(rows, columns), min(rows, columns)), dtype)
+    wide = m < n
+    z = _normal(key, (max(m, n), min(m, n)), dtype)
     q, r = jnp.linalg.qr(z)
     # a zero on R's diagonal keeps its column: sign(0) would erase it
     diagonal = jnp.diagonal(r)[None, :]
     q = q * jnp.where(diagonal == 0, jnp.ones_like(diagonal), jnp.sign(diagonal))
     matrix = q.T if wide else q
-    others = tuple(n for i, n in enumerate(shape) if i != column_axis)
-    matrix = jnp.moveaxis(matrix.reshape(*others, columns), -1, column_axis)
+    rows = tuple(i for i in range(len(shape)) if i not in columns)
+    order = (*rows, *columns)
+    matrix = matrix.reshape(*(shape[i] for i in order))
+    matrix = matrix.transpose(*(order.index(i) for i in range(len(shape))))
     return (gain.astype(matrix.dtype) * matrix).astype(dtype)
 
 
@@ -179,7 +203,7 @@ def delta_orthogonal(
     key: jax.Array, shape: Shape, dtype: Any, gain: jax.Array, *, column_axis: int
 ) -> jax.Array:
     """An orthogonal matrix in the central tap of a kernel of zeros."""
-    matrix = orthogonal(key, shape[-2:], dtype, gain, column_axis=column_axis % 2)
+    matrix = orthogonal(key, shape[-2:], dtype, gain, columns=(column_axis % 2,))
     if math.prod(shape[:-2]) == 0:
         return jnp.zeros(shape, dtype)
     centre = tuple((k - 1) // 2 for k in shape[:-2])

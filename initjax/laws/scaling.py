@@ -113,6 +113,8 @@ class VarianceScaling(Initializer):
             raise Refused(
                 f"needs {missing} too; give both in_axis and out_axis, or neither."
             )
+        if self.fan is not None and self.in_axis is not None:
+            raise Refused("takes fan or in_axis and out_axis, not both; drop one.")
         if self.batch_axis and self.in_axis is None:
             raise Refused("batch_axis needs in_axis and out_axis; give all three.")
 
@@ -158,7 +160,14 @@ class VarianceScaling(Initializer):
             law = complex_normal_law(std) if is_complex else normal_law(0.0, std)
         return dataclasses.replace(law, fans=fans)
 
+    def _needs_fan(self, shape: Shape) -> bool:
+        if self.fan is not None:
+            return self.fan.guesses(shape)
+        return len(shape) > 2 and self.in_axis is None
+
     def _fans(self, shape: Shape) -> Fans:
+        if self.fan is not None:
+            return self.fan._fans(shape)
         return compute_fans(shape, self.in_axis, self.out_axis, self.batch_axis)
 
     def _variance(self, fans: Fans) -> Any:

@@ -54,6 +54,9 @@ class Identity(Initializer):
             return Draw(samplers.eye, (gain.astype(work),), random=False)
         return Draw(samplers.eye, (held(np.asarray(gain), work),), random=False)
 
+    def _is_blockwise(self) -> bool:
+        return True
+
     def _law(self, shape: Shape, dtype: np.dtype[Any]) -> Law:
         self._check(shape, dtype)
         gain, longest = float(self.gain), max(*shape, 1)
@@ -142,6 +145,9 @@ class STFT(Initializer):
     def _draw(self, shape: Shape, dtype: np.dtype[Any]) -> Draw:
         weights = self._weights(shape, dtype).astype(samplers.work_dtype(dtype))
         return Draw(fourier, (weights,), (("side", self.side),), random=False)
+
+    def _is_blockwise(self) -> bool:
+        return True
 
     def _law(self, shape: Shape, dtype: np.dtype[Any]) -> Law:
         weights = self._weights(shape, dtype)
