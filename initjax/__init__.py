@@ -4,6 +4,16 @@ from . import laws as laws
 from . import nn as nn
 from . import setup as setup
 from ._clone import clone_initializer as clone_initializer
+from ._combinators import MuP as MuP
+from ._combinators import PerLayer as PerLayer
+from ._combinators import Scaled as Scaled
+from ._combinators import deepnorm as deepnorm
+from ._combinators import depth_scaled as depth_scaled
+from ._combinators import fixup as fixup
+from ._combinators import mup as mup
+from ._combinators import per_layer as per_layer
+from ._combinators import scaled as scaled
+from ._combinators import t_fixup as t_fixup
 from ._declarations import Fan as Fan
 from ._declarations import Fused as Fused
 from ._declarations import Given as Given
@@ -51,23 +61,33 @@ __all__ = [
     "Law",
     "LecunNormal",
     "LecunUniform",
+    "MuP",
     "Ones",
     "Orthogonal",
+    "PerLayer",
     "RandomNormal",
     "RandomUniform",
+    "Scaled",
     "Stacked",
     "TruncatedNormal",
     "VarianceScaling",
     "Zeros",
     "clone_initializer",
+    "deepnorm",
+    "depth_scaled",
     "deserialize",
+    "fixup",
     "fold_in_path",
     "fold_in_paths",
     "get",
     "jit_init",
     "laws",
+    "mup",
     "nn",
+    "per_layer",
     "register",
+    "scaled",
     "serialize",
     "setup",
+    "t_fixup",
 ]

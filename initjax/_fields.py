@@ -32,6 +32,11 @@ def checked(default: Any, check: Check) -> Any:
     return dataclasses.field(default=default, metadata={"check": check})
 
 
+def needed(check: Check) -> Any:
+    """Return a dataclass field without a default whose value goes through `check`."""
+    return dataclasses.field(metadata={"check": check})
+
+
 def number(
     *, least: float = -math.inf, above: float | None = None, infinite: bool = False
 ) -> Check:

@@ -16,6 +16,7 @@ from ._compile import Draw, prepare
 from ._composed import draw_of, law_of
 from ._config import read_fields, to_plain
 from ._errors import Refused
+from ._fans import Fans
 from ._fields import checked, declaration, default_dtype
 from ._law import Law
 from ._placement import resolve
@@ -196,6 +197,11 @@ class Initializer:
         """Tell whether the law would guess the roles of three axes and more."""
         del shape
         return False
+
+    def _std_at(self, shape: Shape, dtype: np.dtype[Any], fans: Fans) -> float:
+        """Return the standard deviation that a weight of other fans would have."""
+        del fans
+        return self._promise(shape, dtype).std
 
     def _draw(self, shape: Shape, dtype: np.dtype[Any]) -> Draw:
         """Return how an array is made; by default, by this config's own `_sample`."""

@@ -134,6 +134,11 @@ def complex_disk(key: jax.Array, shape: Shape, dtype: Any, stddev: Number) -> ja
     return _on_circle(jnp.sqrt(2 * radius) * stddev, phase)
 
 
+def rounded(x: jax.Array, dtype: Any) -> jax.Array:
+    """Round once to `dtype`; a narrow one saturates."""
+    return x if x.dtype == dtype else _settle(x, dtype)
+
+
 def _at(value: float, work: Any) -> Any:
     return np.asarray(value, work)[()]
 

@@ -66,6 +66,7 @@ LAYERS = [
     "laws.constant laws.orthogonal laws.random laws.scaling laws.structured",
     "laws",
     "_clone _registry nn",
+    "_combinators",
     "setup.jaxprs setup.canonical",
     "setup.rounding",
     "setup.trace setup.keys",

@@ -14,6 +14,7 @@ from .. import _samplers as samplers
 from .._arguments import as_number, needs
 from .._compile import Draw
 from .._errors import Refused
+from .._fans import Fans
 from .._fields import Real, checked, integer, number, stream
 from .._initializer import Initializer
 from .._law import Law, sphere_entry_law
@@ -68,6 +69,9 @@ class Orthogonal(Initializer):
 
     def _is_blockwise(self) -> bool:
         return True
+
+    def _std_at(self, shape: Shape, dtype: np.dtype[Any], fans: Fans) -> float:
+        return abs(float(self.gain)) / math.sqrt(max(*fans, 1))
 
     def _law(self, shape: Shape, dtype: np.dtype[Any]) -> Law:
         sides = self._matrix(shape, dtype)
@@ -135,6 +139,9 @@ class DeltaOrthogonal(Initializer):
 
     def _is_blockwise(self) -> bool:
         return True
+
+    def _std_at(self, shape: Shape, dtype: np.dtype[Any], fans: Fans) -> float:
+        return abs(float(self.gain)) / math.sqrt(max(*fans, 1))
 
     def _law(self, shape: Shape, dtype: np.dtype[Any]) -> Law:
         self._check(shape, dtype)

@@ -165,6 +165,9 @@ class VarianceScaling(Initializer):
             return self.fan.guesses(shape)
         return len(shape) > 2 and self.in_axis is None
 
+    def _std_at(self, shape: Shape, dtype: np.dtype[Any], fans: Fans) -> float:
+        return math.sqrt(self._variance(fans))
+
     def _fans(self, shape: Shape) -> Fans:
         if self.fan is not None:
             return self.fan._fans(shape)
