@@ -43,7 +43,12 @@ from .laws import RandomUniform as RandomUniform
 from .laws import TruncatedNormal as TruncatedNormal
 from .laws import VarianceScaling as VarianceScaling
 from .laws import Zeros as Zeros
+from .setup import Rules as Rules
+from .setup import Spec as Spec
+from .setup import init_tree as init_tree
 from .setup import jit_init as jit_init
+from .setup import missing as missing
+from .setup import reinit as reinit
 
 __all__ = [
     "STFT",
@@ -67,7 +72,9 @@ __all__ = [
     "PerLayer",
     "RandomNormal",
     "RandomUniform",
+    "Rules",
     "Scaled",
+    "Spec",
     "Stacked",
     "TruncatedNormal",
     "VarianceScaling",
@@ -80,12 +87,15 @@ __all__ = [
     "fold_in_path",
     "fold_in_paths",
     "get",
+    "init_tree",
     "jit_init",
     "laws",
+    "missing",
     "mup",
     "nn",
     "per_layer",
     "register",
+    "reinit",
     "scaled",
     "serialize",
     "setup",

@@ -98,7 +98,16 @@ def fold_in_paths(key: jax.Array, paths: Iterable[Sequence[str | int]]) -> jax.A
         raise ValueError(
             f"{where}: knows threefry and rbg keys, got {impl}; use fold_in_path."
         )
-    data = np.asarray(jax.random.key_data(typed))
+    folded = fold_in_rows(np.asarray(jax.random.key_data(typed)), rows)
+    if not is_typed(key):
+        return jax.numpy.asarray(folded)
+    return jax.random.wrap_key_data(jax.numpy.asarray(folded), impl=impl)
+
+
+def fold_in_rows(
+    data: np.ndarray[Any, np.dtype[np.uint32]], rows: Sequence[Path]
+) -> np.ndarray[Any, np.dtype[np.uint32]]:
+    """Return the words of a threefry or rbg key folded with each of many paths."""
     folded = np.empty((len(rows), data.size), np.uint32)
     for start in range(0, len(rows), _CHUNK):
         hi, lo = _digests(rows[start : start + _CHUNK]).T
@@ -106,9 +115,7 @@ def fold_in_paths(key: jax.Array, paths: Iterable[Sequence[str | int]]) -> jax.A
             k0, k1 = data[half : half + 1], data[half + 1 : half + 2]
             out = folded[start : start + _CHUNK, half : half + 2]
             out[:, 0], out[:, 1] = threefry2x32(k0, k1, hi, lo)
-    if not is_typed(key):
-        return jax.numpy.asarray(folded)
-    return jax.random.wrap_key_data(jax.numpy.asarray(folded), impl=impl)
+    return folded
 
 
 def digest_words(path: Path) -> np.ndarray[Any, np.dtype[np.uint32]]:

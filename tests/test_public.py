@@ -74,8 +74,12 @@ LAYERS = [
     "setup.hostkeys setup.outline",
     "setup.placing setup.program",
     "setup.execute",
+    "setup.paths",
+    "setup.patterns setup.roots",
+    "setup.rules",
+    "setup.assign setup.fill",
     "setup.progress setup.setup_plan",
-    "setup._jit_init",
+    "setup._init_tree setup._jit_init",
     "setup",
     "__init__",
 ]

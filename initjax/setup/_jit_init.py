@@ -88,7 +88,7 @@ class JitInit:
             run = functools.partial(call.engine.run, call.arguments)
         if self._progress:
             sizes = list(map(size_of, jax.tree.leaves(call.outputs)))
-            with bar(len(sizes), sum(sizes)) as report:
+            with bar(len(sizes), sum(sizes), "jit_init") as report:
                 outputs = run(report)
         else:
             outputs = run()

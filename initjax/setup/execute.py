@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import os
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -95,7 +95,7 @@ class Program:
             order = NamedSharding(home.mesh, PartitionSpec())
             return jax.jit(run, out_shardings=order).lower(*self.takes)
         device = min(home.addressable_devices, key=lambda device: device.id)
-        with _no_mesh():
+        with no_mesh():
             order = SingleDeviceSharding(device)
             return jax.jit(run, out_shardings=order).lower(*self.takes)
 
@@ -105,11 +105,19 @@ def _is_typed(piece: Piece) -> bool:
     return any(not atom.aval.sharding.mesh.empty for atom in piece.results)
 
 
-def _no_mesh() -> contextlib.AbstractContextManager[Any]:
+def no_mesh() -> contextlib.AbstractContextManager[Any]:
     """Put the mesh in use aside: one device does the work."""
     if jax.sharding.get_abstract_mesh().empty:
         return contextlib.nullcontext()
     return jax.set_mesh(None)
+
+
+def compiling(lowered: Iterable[Any]) -> list[Future[Any]]:
+    """Compile programs, as many at a time as there are cores."""
+    with_cores = ThreadPoolExecutor(os.cpu_count(), "initjax-compile")
+    futures = [with_cores.submit(program.compile) for program in lowered]
+    with_cores.shutdown(wait=False)
+    return futures
 
 
 class Run(NamedTuple):
@@ -157,14 +165,10 @@ class Engine:
     @functools.cached_property
     def compiled(self) -> list[Future[Any]]:
         """The executables: as many are compiled at a time as there are cores."""
-        with_cores = ThreadPoolExecutor(os.cpu_count(), "initjax-compile")
-        futures = {
-            program: with_cores.submit(program.lowered.compile)
-            for program in sorted(
-                self.programs, key=lambda p: p.fuses
-            )  # long ones first
-        }
-        with_cores.shutdown(wait=False)
+        long_first = sorted(self.programs, key=lambda p: p.fuses)
+        futures = dict(
+            zip(long_first, compiling(p.lowered for p in long_first), strict=True)
+        )
         return [futures[program] for program in self.programs]
 
     def run(self, arguments: Sequence[Any], report: Report | None = None) -> list[Any]:
@@ -177,7 +181,7 @@ class Engine:
             program = self.programs[number]
             results = compiled[number].result()(*leaves)
             if program.moves:
-                results = tuple(map(_move, results, program.order))
+                results = tuple(map(moved, results, program.order))
             if report is not None or program.alone:
                 jax.block_until_ready(results)
             for place, result in zip(piece.places, results, strict=True):
@@ -226,7 +230,7 @@ class Engine:
         return leaf.value if isinstance(leaf, Constant) else outputs[self._place[leaf]]
 
 
-def _move(x: jax.Array, sharding: Sharding | None) -> jax.Array:
+def moved(x: jax.Array, sharding: Sharding | None) -> jax.Array:
     """Place an array that every process has computed for itself."""
     if sharding is None or sharding.is_fully_addressable:
         return jax.device_put(x, sharding)

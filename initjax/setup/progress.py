@@ -9,10 +9,11 @@ from .execute import Report
 
 
 @contextlib.contextmanager
-def bar(arrays: int, size: int) -> Generator[Report]:
+def bar(arrays: int, size: int, caller: str) -> Generator[Report]:
     """Show how many of the arrays, and of their bytes, are done.
 
     Args:
+        caller: Who shows it, for the error.
         arrays: How many there are.
         size: Their bytes.
 
@@ -23,7 +24,7 @@ def bar(arrays: int, size: int) -> Generator[Report]:
         from rich import progress  # an extra, so imported where it is used
     except ImportError:
         raise ImportError(
-            "jit_init(progress=True) draws its bar with rich; "
+            f"{caller}(progress=True) draws its bar with rich; "
             "pip install 'initjax[progress]'"
         ) from None
     columns = (

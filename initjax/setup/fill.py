@@ -1,0 +1,220 @@
+"""Make many arrays of laws: compile each distinct program once, run it for each."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from concurrent.futures import Future
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import Sharding, SingleDeviceSharding
+
+from .._bits import fold_in_block
+from .._compile import LAW, Draw
+from .._errors import Refused
+from .._initializer import Initializer
+from .._streams import digest_words, path_of
+from .execute import Report, compiling, moved, no_mesh
+from .keys import KeyKind
+
+Shape = tuple[int, ...]
+
+
+class Job(NamedTuple):
+    """One array to make.
+
+    Attributes:
+        where: What to call it in an error.
+        law: A law, or a function of (key, shape, dtype).
+        shape: Its shape.
+        dtype: Its dtype.
+        sharding: Where it lives, or None for the default device.
+    """
+
+    where: str
+    law: Any
+    shape: Shape
+    dtype: np.dtype[Any]
+    sharding: Sharding | None
+
+
+class Recipe(NamedTuple):
+    """All that is compiled into a program; what it takes is given at each run.
+
+    Attributes:
+        draw: How the array is made; a function's is its call.
+        shape: Its shape.
+        dtype: Its dtype.
+        has_path: Whether the key is folded with a path of the law's own.
+        kind: What the key's words are.
+        sharding: Where the array lives.
+        members: How many arrays are made at once, of as many keys; None is one.
+    """
+
+    draw: Draw
+    shape: Shape
+    dtype: np.dtype[Any]
+    has_path: bool
+    kind: KeyKind
+    sharding: Sharding | None
+    members: int | None = None
+
+    @property
+    def moves(self) -> bool:
+        """Whether it is computed on one device and placed afterwards."""
+        return self.is_spread and not self.draw.elementwise
+
+    @property
+    def is_spread(self) -> bool:
+        """Whether the array lives on several devices."""
+        return self.sharding is not None and len(self.sharding.device_set) > 1
+
+
+class Filling(NamedTuple):
+    """A job's program and what a run of it takes after the key's words."""
+
+    recipe: Recipe
+    numbers: tuple[Any, ...]
+
+
+def filling(job: Job, kind: KeyKind) -> Filling:
+    """Return the program of a job, or refuse it by its name."""
+    try:
+        draw = (
+            job.law._make(job.shape, job.dtype)
+            if isinstance(job.law, Initializer)
+            else Draw(_called, options=(("function", job.law),), elementwise=False)
+        )
+    except Refused as refused:
+        message = f"{job.where}: {job.law!r}(key, shape={job.shape}): {refused}"
+        raise Refused(message, refused.kind) from None
+    stream = draw.random and not draw.folded
+    path = path_of(getattr(job.law, "seed", None)) if stream else ()
+    numbers = (digest_words(path), *draw.numbers) if path else draw.numbers
+    bare = draw._replace(numbers=())
+    recipe = Recipe(bare, job.shape, job.dtype, bool(path), kind, job.sharding)
+    return Filling(recipe, numbers)
+
+
+def _called(
+    key: Any, shape: Shape, dtype: Any, *, function: Callable[..., Any]
+) -> jax.Array:
+    x = function(key, shape, dtype)
+    if (x.shape, x.dtype) != (shape, dtype):
+        raise Refused(
+            f"{function!r} returned shape {x.shape} and dtype {x.dtype}, not the asked "
+            f"{shape} and {dtype}; return what was asked.",
+            TypeError,
+        )
+    return x
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Program:
+    """A recipe with the types of its numbers."""
+
+    recipe: Recipe
+    types: tuple[jax.ShapeDtypeStruct, ...]
+
+    @functools.cached_property
+    def lowered(self) -> Any:
+        """The program, ready to compile."""
+        recipe, many = self.recipe, self.recipe.members
+        run = _function(recipe)
+        words = jax.ShapeDtypeStruct(recipe.kind.words, np.uint32)
+        if many is not None:
+            run = jax.vmap(run, (0, *(None for _ in self.types)))
+            words = jax.ShapeDtypeStruct((many, *words.shape), np.uint32)
+        run.__name__ = run.__qualname__ = LAW + recipe.draw.sampler.__name__
+        sharding = recipe.sharding
+        if recipe.moves and sharding is not None:
+            home = min(sharding.addressable_devices, key=lambda device: device.id)
+            sharding = SingleDeviceSharding(home)
+        with no_mesh():
+            return jax.jit(run, out_shardings=sharding).lower(words, *self.types)
+
+
+def _function(recipe: Recipe) -> Callable[..., jax.Array]:
+    draw = recipe.draw
+
+    def run(words: Any, *numbers: Any) -> jax.Array:
+        key = jax.random.wrap_key_data(words, impl=recipe.kind.impl)
+        if recipe.has_path:
+            path, *numbers = numbers  # type: ignore[assignment]
+            key = fold_in_block(key, path[0], path[1])
+        options = dict(draw.options)
+        return draw.sampler(key, recipe.shape, recipe.dtype, *numbers, **options)
+
+    return run
+
+
+_COMPILED: dict[Hashable, Future[Any]] = {}
+_MOST = 4096  # programs that are kept
+
+
+def executables(fillings: Iterable[Filling]) -> dict[Hashable, Future[Any]]:
+    """Return the executables of all programs, those not yet known being compiled."""
+    if len(_COMPILED) > _MOST:
+        _COMPILED.clear()
+    known: dict[Hashable, Future[Any]] = {}
+    new: dict[Hashable, Program] = {}
+    for one in fillings:
+        key = key_of(one)
+        if key in known or key in new:
+            continue
+        if key in _COMPILED:
+            known[key] = _COMPILED[key]
+        else:
+            types = tuple(
+                jax.ShapeDtypeStruct(np.shape(x), x.dtype) for x in one.numbers
+            )
+            new[key] = Program(one.recipe, types)
+    futures = compiling(program.lowered for program in new.values())
+    fresh = dict(zip(new, futures, strict=True))
+    _COMPILED.update(fresh)
+    return known | fresh
+
+
+def key_of(one: Filling) -> Hashable:
+    """Return what fillings with one program share."""
+    types = tuple((np.shape(x), x.dtype.name) for x in one.numbers)
+    wide = jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]  # flags are set at run time
+    device = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]  # as above
+    partitionable = jax.config.jax_threefry_partitionable  # pyright: ignore[reportAttributeAccessIssue]  # as above
+    return one.recipe, types, wide, device, partitionable
+
+
+def fill(
+    fillings: Sequence[Filling], words: Sequence[Any], report: Report | None = None
+) -> list[jax.Array]:
+    """Return the arrays, each of its key's words.
+
+    Programs with most to do are compiled first, and run while others compile.
+    """
+    work: dict[Hashable, int] = {}
+    rows: dict[Hashable, list[int]] = {}
+    for i, one in enumerate(fillings):
+        key = key_of(one)
+        work[key] = work.get(key, 0) + _size(one.recipe)
+        rows.setdefault(key, []).append(i)
+    order = sorted(rows, key=lambda key: -work[key])
+    compiled = executables(fillings[rows[key][0]] for key in order)
+    results: list[Any] = [None] * len(fillings)
+    for key in order:
+        run = compiled[key].result()
+        for i in rows[key]:
+            recipe = fillings[i].recipe
+            x = run(words[i], *fillings[i].numbers)
+            x = moved(x, recipe.sharding) if recipe.moves else x
+            if report is not None:
+                jax.block_until_ready(x)
+                report(1, x.nbytes)
+            results[i] = x
+    return results
+
+
+def _size(recipe: Recipe) -> int:
+    return int(np.prod(recipe.shape, dtype=np.int64)) * recipe.draw.random

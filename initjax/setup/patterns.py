@@ -1,0 +1,123 @@
+"""Which leaves a pattern means: globs over paths, regular expressions, predicates."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+from .._errors import Refused
+from .paths import Chooser, Leaf
+
+Predicate = Callable[[str, tuple[int, ...], Any], Any]
+Pattern = str | re.Pattern[str] | Predicate
+
+
+def chooser(pattern: Any) -> Chooser:
+    """Return what tells whether a leaf matches, or refuse the pattern.
+
+    A str is a glob over the whole path: `*` is a part or a piece of one, `**` any
+    number of parts, `?` a character, `[abc]` one of them, `{a,b}` alternatives; a dot
+    separates like a slash. A regular expression is searched for in the path. Anything
+    callable is a predicate of (path, shape, dtype).
+    """
+    if isinstance(pattern, str):
+        found = glob_regex(pattern).fullmatch
+        return lambda leaf: found(leaf.name) is not None
+    if isinstance(pattern, re.Pattern):
+        search = cast("re.Pattern[str]", pattern).search
+        return lambda leaf: search(leaf.name) is not None
+    if callable(pattern):
+        return lambda leaf: bool(pattern(leaf.name, leaf.shape, leaf.dtype))
+    raise Refused(
+        "a pattern is a glob, a compiled regex, or a predicate of (path, shape, dtype),"
+        f" got {pattern!r}.",
+        TypeError,
+    )
+
+
+def any_of(patterns: Any) -> Chooser:
+    """Return what tells whether a leaf matches a pattern, or one of a list."""
+    if not isinstance(patterns, (list, tuple)):
+        return chooser(patterns)
+    choosers = [chooser(pattern) for pattern in cast("Sequence[Any]", patterns)]
+    return lambda leaf: any(matches(leaf) for matches in choosers)
+
+
+def choose(leaves: Sequence[Leaf], only: Any) -> list[Leaf]:
+    """Return the leaves that `only` means; None is all. Refuse one that finds none."""
+    if only is None:
+        return list(leaves)
+    matches = any_of(only)
+    chosen = [leaf for leaf in leaves if matches(leaf)]
+    if not chosen:
+        raise Refused(
+            f"only={only!r} matches none of {len(leaves)} leaves, such as "
+            f"{', '.join(repr(leaf.name) for leaf in leaves[:3])}; give another."
+        )
+    return chosen
+
+
+def exactly(name: str) -> str:
+    """Return the glob that matches one path and nothing else."""
+    return re.sub(r"([*?\[\]{}])", r"[\1]", name)
+
+
+@functools.lru_cache(maxsize=4096)
+def glob_regex(glob: str) -> re.Pattern[str]:
+    """Return a glob as a regular expression for a whole path."""
+    text = re.sub(r"\.(?![^\[]*\])", "/", glob)
+    if not text or text.startswith("/") or text.endswith("/") or "//" in text:
+        raise _malformed(glob, "has an empty part; give 'encoder/*/kernel', say")
+    regex, position, depth = "", 0, 0
+    while position < len(text):
+        token = _TOKEN.match(text, position)
+        assert token is not None  # its last alternative is any character
+        piece, position = token[0], token.end()
+        if piece.strip("/") == "**":
+            regex += _any_parts(piece)
+        elif "**" in piece:
+            raise _malformed(glob, "has '**' beside other text; it is a whole part")
+        elif piece in "{}":
+            depth += 1 if piece == "{" else -1
+            if depth not in (0, 1):
+                raise _malformed(glob, "has unbalanced or nested braces")
+            regex += "(?:" if piece == "{" else ")"
+        elif piece in "[]":
+            raise _malformed(glob, "has a bracket without its other one")
+        elif piece == "," and depth:
+            regex += "|"
+        else:
+            regex += _SIMPLE.get(piece) or _one_of(piece) or re.escape(piece)
+    if depth:
+        raise _malformed(glob, "has unbalanced or nested braces")
+    return re.compile(regex)
+
+
+_TOKEN = re.compile(
+    r"^\*\*/|^\*\*$|/\*\*/|/\*\*$|[^/{},]*\*\*[^/{},]*|\[!?(?:\][^\]/]*|[^\]/]+)\]|.",
+    re.DOTALL,
+)
+_SIMPLE = {"*": "[^/]*", "?": "[^/]"}
+
+
+def _any_parts(piece: str) -> str:
+    if piece == "**":
+        return ".*"
+    if piece == "/**":
+        return "(?:/.*)?"
+    return "(?:.*/)?" if piece == "**/" else "/(?:.*/)?"
+
+
+def _one_of(piece: str) -> str | None:
+    if len(piece) < 3:
+        return None
+    inside = piece[1:-1]
+    negated = inside.startswith("!")
+    inside = re.sub(r"([\\\]^\[&~|])", r"\\\1", inside[negated:])
+    return f"[{'^/' if negated else ''}{inside}]"
+
+
+def _malformed(glob: str, why: str) -> Refused:
+    return Refused(f"the glob {glob!r} {why}.")
