@@ -45,9 +45,16 @@ from .laws import VarianceScaling as VarianceScaling
 from .laws import Zeros as Zeros
 from .setup import Rules as Rules
 from .setup import Spec as Spec
+from .setup import fingerprint as fingerprint
+from .setup import init_ensemble as init_ensemble
 from .setup import init_tree as init_tree
 from .setup import jit_init as jit_init
+from .setup import member as member
+from .setup import member_key as member_key
 from .setup import missing as missing
+from .setup import mup_learning_rates as mup_learning_rates
+from .setup import mup_rules as mup_rules
+from .setup import plan as plan
 from .setup import reinit as reinit
 
 __all__ = [
@@ -83,17 +90,24 @@ __all__ = [
     "deepnorm",
     "depth_scaled",
     "deserialize",
+    "fingerprint",
     "fixup",
     "fold_in_path",
     "fold_in_paths",
     "get",
+    "init_ensemble",
     "init_tree",
     "jit_init",
     "laws",
+    "member",
+    "member_key",
     "missing",
     "mup",
+    "mup_learning_rates",
+    "mup_rules",
     "nn",
     "per_layer",
+    "plan",
     "register",
     "reinit",
     "scaled",

@@ -62,6 +62,14 @@ class Declaration:
     def _fans(self, shape: Shape) -> Fans:
         raise NotImplementedError
 
+    def each(self, shape: Shape) -> tuple[Fans, ...]:
+        """Return the fans of every part, once if the parts agree."""
+        parts = self.parts(shape)
+        if parts is None:
+            return (self._fans(shape),)
+        fans = [fans_of(parts.of, s) for s in part_shapes(shape, parts)]
+        return tuple(fans) if len({*fans}) > 1 else (fans[0],)
+
     def blocks(self, shape: Shape) -> Axes:
         """Return the axes that index separate weights, counted from the front."""
         del shape
@@ -421,14 +429,13 @@ class Fused(Declaration):
     of: Any = None
 
     def _fans(self, shape: Shape) -> Fans:
-        parts = self.parts(shape)
-        each = {fans_of(parts.of, s) for s in part_shapes(shape, parts)}
-        if len(each) > 1:
+        first, *others = self.each(shape)
+        if others:
             raise Refused(
                 f"the parts of {self!r} have different fans: "
-                f"{', '.join(str(tuple(fans)) for fans in sorted(each))}."
+                f"{', '.join(str(tuple(f)) for f in (first, *others))}; ask each part."
             )
-        return each.pop()
+        return first
 
     def parts(self, shape: Shape) -> Parts:
         """Return the parts, or refuse lengths that do not add up."""

@@ -206,8 +206,8 @@ def _kept(have: Tree, whole: Tree) -> dict[int, Any]:
             continue
         if (wanted := known.get(leaf.path)) is None:
             raise Refused(
-                f"the checkpoint has {leaf.name!r}, and none of the tree's {len(known)} "
-                "leaves is called so; drop it, or rename it."
+                f"the checkpoint has {leaf.name!r}, and none of {len(known)} leaves is "
+                "called so in the tree; drop it, or rename it."
             )
         if (wanted.shape, wanted.dtype) != (leaf.shape, leaf.dtype):
             raise Refused(

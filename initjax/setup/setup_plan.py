@@ -12,6 +12,7 @@ from jax.sharding import Sharding
 from .execute import Engine, Program
 from .keys import size_of
 from .program import hindrance
+from .table import human_bytes, table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,20 +66,13 @@ class SetupPlan:
         """Return the table of programs, the totals and the fallbacks."""
         head = ("runs", "each", "shards", "returns", "computes")
         rows = [
-            (str(r.runs), _bytes(r.size), str(r.shards), r.results, r.computes)
+            (str(r.runs), human_bytes(r.size), str(r.shards), r.results, r.computes)
             for r in self.programs
         ]
-        widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-        lines = [
-            "  ".join(
-                cell.rjust(w) if i < 3 else cell.ljust(w)
-                for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-            ).rstrip()
-            for row in (head, *rows)
-        ]
+        lines = table(head, rows, right=(0, 1, 2))
         lines.append(
             f"{len(self.programs)} programs, {self.outputs} arrays, "
-            f"{_bytes(self.size)}; at most about {_bytes(self.peak)} a device"
+            f"{human_bytes(self.size)}; at most about {human_bytes(self.peak)} a device"
         )
         if self.fallbacks or self.whole:
             lines.append("as jax.jit would:")
@@ -153,11 +147,3 @@ def _scratch(program: Program) -> int:
     )
     held = sum(size_of(r.aval) for node in program.piece.nodes for r in node.results)
     return held // share
-
-
-def _bytes(size: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} TB"
