@@ -2,6 +2,7 @@
 
 from . import laws as laws
 from . import nn as nn
+from . import recipes as recipes
 from . import setup as setup
 from ._clone import clone_initializer as clone_initializer
 from ._combinators import MuP as MuP
@@ -108,6 +109,7 @@ __all__ = [
     "nn",
     "per_layer",
     "plan",
+    "recipes",
     "register",
     "reinit",
     "scaled",

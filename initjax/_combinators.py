@@ -18,7 +18,6 @@ from . import _samplers as samplers
 from . import laws
 from ._arguments import as_number
 from ._compile import Draw
-from ._declarations import fans_of
 from ._errors import Refused
 from ._fans import Fans
 from ._fields import Real, checked, integer, needed, number, stream
@@ -89,6 +88,9 @@ class Wrapper(Initializer):
 
     def _needs_fan(self, shape: Shape) -> bool:
         return self._inner()._needs_fan(shape)
+
+    def _declared_fans(self, shape: Shape) -> Fans:
+        return self._inner()._declared_fans(shape)
 
     def _inner(self) -> Initializer:
         """Return the wrapped law on the wrapper's stream, made up as the wrapper."""
@@ -267,9 +269,15 @@ class MuP(Wrapper):
     def _law(self, shape: Shape, dtype: np.dtype[Any]) -> Law:
         return self._scaled(shape, dtype)._law(shape, dtype)
 
+    def _needs_fan(self, shape: Shape) -> bool:
+        if self.fan is not None:
+            return self.fan.guesses(shape)
+        in_axis = getattr(self.initializer, "in_axis", None)
+        return len(shape) > 2 and in_axis is None
+
     def _scaled(self, shape: Shape, dtype: np.dtype[Any]) -> Scaled:
-        inner, fans = self._inner(), vector_fans(self.fan, shape)
-        base_fans = Fans(*self.base_fan)
+        inner, base_fans = self._inner(), Fans(*self.base_fan)
+        fans = inner._declared_fans(shape)
         growth = growth_of(fans, base_fans)
         power = {"hidden": -0.5, "output": -1.0}.get(growth.role, 0.0)
         if self.fan is None and len(shape) < 2:  # for its law a vector is n to n
@@ -278,13 +286,6 @@ class MuP(Wrapper):
         base = inner._std_at(shape, dtype, base_fans)
         by = growth.fan_in**power * base / here if here else 1.0
         return Scaled(inner, by)
-
-
-def vector_fans(fan: Any, shape: Shape) -> Fans:
-    """Return the fans of a weight; a vector without a declaration has fan_in 1."""
-    if fan is None and len(shape) < 2:
-        return Fans(1, math.prod(shape))
-    return fans_of(fan, shape)
 
 
 _Config = Any

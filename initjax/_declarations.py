@@ -117,8 +117,8 @@ class Fan(Declaration):
     """The axes of a weight by their role; axes listed nowhere are a window.
 
     fan_in is the product of the sizes of `in_axes` times the window (a convolution's
-    receptive field), over `in_divisor`; fan_out that of `out_axes` times the window,
-    over `groups`; `batch_axes` count for neither.
+    receptive field), over `in_groups` and `strides`; fan_out that of `out_axes` times
+    the window, over `groups`; `batch_axes` count for neither.
 
     Most weights have a constructor: `Fan.einsum`, `Fan.dense_general`, `Fan.conv`,
     `Fan.layout`, `Fan.stacked`, `Fan.experts`, `Fan.fused`, `Fan.embedding`.
@@ -129,7 +129,9 @@ class Fan(Declaration):
         batch_axes: Axes that index separate weights.
         groups: How many groups the output channels are in, where the input axis is that
             of one group (a grouped convolution in Flax, Keras, Equinox and PyTorch).
-        in_divisor: What else divides fan_in: the strides of a transposed convolution.
+        in_groups: How many groups the input channels are in, where the input axis is
+            that of all and the output axis that of one (PyTorch's transposed one).
+        strides: Those of a transposed convolution, an int or one per window axis.
         rank: How many axes the weight has; None is any number.
 
     Raises:
@@ -143,15 +145,36 @@ class Fan(Declaration):
     batch_axes: Any = ()
     groups: int = 1
     _: KW_ONLY
-    in_divisor: int = 1
+    in_groups: int = 1
+    strides: Any = 1
     rank: int | None = None
 
     def _fans(self, shape: Shape) -> Fans:
         axes = self._axes(shape)
         fans = compute_fans(shape, *axes.values())
+        self._check_groups("in_groups", "in_axes", shape, axes)
+        self._check_groups("groups", "out_axes", shape, axes)
+        window = len(shape) - sum(map(len, axes.values()))
+        strides = self.strides
+        if isinstance(strides, tuple) and len(strides) != window:
+            raise Refused(
+                f"fan={self!r} has {len(strides)} strides, the shape {window} window "
+                "axes; give one stride per window axis, or one for all."
+            )
+        taps = math.prod(strides) if isinstance(strides, tuple) else strides**window
         return Fans(
-            _over(fans.fan_in, self.in_divisor), _over(fans.fan_out, self.groups)
+            _over(fans.fan_in, self.in_groups * taps), _over(fans.fan_out, self.groups)
         )
+
+    def _check_groups(
+        self, field: str, name: str, shape: Shape, axes: dict[str, Axes]
+    ) -> None:
+        groups, channels = getattr(self, field), math.prod(shape[i] for i in axes[name])
+        if channels % groups:
+            raise Refused(
+                f"fan={self!r} has {field}={groups}, which do not divide the "
+                f"{channels} channels of {name}; give groups that do."
+            )
 
     def blocks(self, shape: Shape) -> Axes:
         """Return the batch axes."""
@@ -187,8 +210,13 @@ class Fan(Declaration):
     def _clean(self) -> None:
         for name in ("in_axes", "out_axes", "batch_axes"):
             self._keep(**{name: _axes(name, getattr(self, name))})
-        for name in ("groups", "in_divisor"):
+        for name in ("groups", "in_groups"):
             self._keep(**{name: _count(name, getattr(self, name))})
+        if isinstance(self.strides, (tuple, list)):
+            steps = cast("Sequence[Any]", self.strides)
+            self._keep(strides=tuple(_count("strides", s) for s in steps))
+        else:
+            self._keep(strides=_count("strides", self.strides))
         if self.rank is not None:
             self._keep(rank=_count("rank", self.rank, least=0))
 
@@ -267,7 +295,10 @@ class Fan(Declaration):
             ValueError: A layout without exactly one I and one O; strides without
                 `transpose`.
         """
-        where = f"Fan.conv(groups={groups!r}, layout={layout!r}, strides={strides!r})"
+        where = (
+            f"Fan.conv(groups={groups!r}, transpose={transpose!r}, layout={layout!r}, "
+            f"strides={strides!r}, per_group={per_group!r})"
+        )
         try:
             axes: tuple[Axes, Axes, Axes] = ((-2,), (-1,), ())
             rank = None
@@ -275,20 +306,19 @@ class Fan(Declaration):
                 axes, rank = layout_axes(layout), len(layout)
                 if (len(axes[0]), len(axes[1])) != (1, 1):
                     raise Refused("a layout has one I and one O; give 'HWIO', say.")
-            steps = strides if isinstance(strides, Iterable) else (strides,)
-            stride = math.prod(_count("strides", s) for s in steps)
-            if stride > 1 and not transpose:
+            if strides != 1 and not transpose:
                 raise Refused(
                     "the strides of a plain convolution change no fan; leave them out."
                 )
             if per_group not in ("i", "o"):
                 raise Refused("per_group must be 'i' or 'o'.")
-            many = _count("groups", groups)
-            if per_group == "o":
-                return Fan(*axes, in_divisor=many * stride, rank=rank)
-            return Fan(*axes, groups=many, in_divisor=stride, rank=rank)
+            many: dict[str, Any] = {
+                "groups" if per_group == "i" else "in_groups": groups
+            }
+            _count("groups", groups)
         except Refused as refused:
             raise refused.at(where) from None
+        return Fan(*axes, **many, strides=strides, rank=rank)
 
     @staticmethod
     def layout(roles: str) -> Fan:
@@ -520,6 +550,13 @@ def as_declaration(value: Any) -> Declaration | None:
 def fans_of(of: Declaration | None, shape: Shape) -> Fans:
     """Return the fans by a declaration, or by Keras's rule."""
     return compute_fans(shape) if of is None else of._fans(shape)
+
+
+def vector_fans(fan: Declaration | None, shape: Shape) -> Fans:
+    """Return the fans of a weight; a vector without a declaration has fan_in 1."""
+    if fan is None and len(shape) < 2:
+        return Fans(1, math.prod(shape))
+    return fans_of(fan, shape)
 
 
 def part_shapes(shape: Shape, parts: Parts) -> list[Shape]:

@@ -15,6 +15,7 @@ from ._arguments import as_dtype, as_shape, show_dtype
 from ._compile import Draw, prepare
 from ._composed import draw_of, law_of
 from ._config import read_fields, to_plain
+from ._declarations import vector_fans
 from ._errors import Refused
 from ._fans import Fans
 from ._fields import checked, declaration, default_dtype
@@ -197,6 +198,10 @@ class Initializer:
         """Tell whether the law would guess the roles of three axes and more."""
         del shape
         return False
+
+    def _declared_fans(self, shape: Shape) -> Fans:
+        """Return the fans of a weight, also for a law that does not scale with them."""
+        return vector_fans(self.fan, shape)
 
     def _std_at(self, shape: Shape, dtype: np.dtype[Any], fans: Fans) -> float:
         """Return the standard deviation that a weight of other fans would have."""

@@ -35,7 +35,7 @@ def test_all_is_every_public_name_in_order():
 
 DOCUMENTED = {
     f"{module.__name__}.{name}": getattr(module, name)
-    for module in (initjax, initjax.laws, initjax.nn, initjax.setup)
+    for module in (initjax, initjax.laws, initjax.nn, initjax.recipes, initjax.setup)
     for name in public(module)
     if getattr(getattr(module, name), "__module__", "").startswith("initjax")
     or inspect.ismodule(getattr(module, name))
@@ -82,6 +82,7 @@ LAYERS = [
     "setup._fingerprint setup._init_tree setup._jit_init",
     "setup._ensemble setup._mup setup._plan",
     "setup",
+    "recipes",
     "__init__",
 ]
 DEPTH = {name: i for i, layer in enumerate(LAYERS) for name in layer.split()}

@@ -14,6 +14,7 @@ import numpy as np
 from .. import _samplers as samplers
 from .._arguments import as_number, needs
 from .._compile import Draw
+from .._declarations import vector_fans
 from .._errors import Refused
 from .._fans import Fans, compute_fans
 from .._fields import Real, axes, batch_axes, checked, choice, number, stream
@@ -164,6 +165,11 @@ class VarianceScaling(Initializer):
         if self.fan is not None:
             return self.fan.guesses(shape)
         return len(shape) > 2 and self.in_axis is None
+
+    def _declared_fans(self, shape: Shape) -> Fans:
+        if self.fan is None and self.in_axis is not None:
+            return self._fans(shape)
+        return vector_fans(self.fan, shape)
 
     def _std_at(self, shape: Shape, dtype: np.dtype[Any], fans: Fans) -> float:
         return math.sqrt(self._variance(fans))

@@ -53,14 +53,13 @@ def member(tree: Any, i: int) -> Any:
         IndexError: No such member.
     """
     leaves = [x for x in jax.tree.leaves(tree) if hasattr(x, "shape")]
-    sizes = {x.shape[0] if x.shape else None for x in leaves}
-    if len(sizes) != 1 or None in sizes:
-        found = sorted(map(str, sizes))
+    shapes: set[tuple[int, ...]] = {x.shape[:1] for x in leaves}
+    if len(shapes) != 1 or () in shapes:
         raise ValueError(
             f"member(tree, {i!r}): every leaf needs the members along its first axis, "
-            f"found lengths {found}; give what init_ensemble returns."
+            f"found leading axes {sorted(shapes)}; give what init_ensemble returns."
         )
-    (size,) = sizes
+    ((size,),) = shapes
     if not -size <= i < size:
         raise IndexError(f"member(tree, {i!r}): the ensemble has {size} members.")
     return jax.tree.map(lambda x: x[i] if hasattr(x, "shape") else x, tree)
@@ -99,9 +98,7 @@ def init_ensemble(
         if integer(n) < 1:
             raise Refused(f"needs one member or more, got n={n}.")
         if is_traced(key):
-            raise Refused(
-                "runs outside jax.jit; inside, use jax.vmap over member keys."
-            )
+            raise Refused("runs outside jax.jit; inside, vmap over member keys.")
         root = root_of(key)
         if "rbg" in str(root.kind.impl):
             raise Refused(
@@ -174,7 +171,7 @@ def _words(root: Root, n: int, paths: Sequence[Path]) -> Any:
 
 
 def _of_members(one: Filling, n: int, home: Sharding | None) -> Filling:
-    """Return the program that makes all members; it serves other sizes of the bucket."""
+    """Return the program that makes all members of ensembles of about this size."""
     many = bucket_of(n)
     if home is not None:
         try:

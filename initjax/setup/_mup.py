@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from .._combinators import Growth, MuP, growth_of, vector_fans
+from .._combinators import Growth, MuP, growth_of
+from .._declarations import vector_fans
 from .._errors import Refused
 from .._fans import Fans
 from .._initializer import Initializer
@@ -56,7 +57,9 @@ def mup_rules(rules: Rules, base_tree: Any) -> Rules:
             (exactly(row.leaf.name), _spec(row))
             for row in assign(rules, tree.leaves, tree.leaves)
         ]
-        return Rules(rows)
+        wide = Rules(rows)
+        assign(wide, tree.leaves, tree.leaves)  # refuses what does not declare its axes
+        return wide
     except Refused as refused:
         raise refused.at("mup_rules") from None
 
@@ -132,10 +135,9 @@ def _fans_by_path(rules: Rules, tree: Tree) -> dict[Path, tuple[int, Fans]]:
 
 def _fans(row: Assigned) -> Fans:
     try:
-        law = row.law
-        axes = getattr(law, "in_axis", None)
-        if getattr(law, "fan", None) is None and axes is not None:
-            return law._fans(row.leaf.shape)
-        return vector_fans(getattr(law, "fan", None), row.leaf.shape)
+        law: Any = row.law
+        if not isinstance(law, Initializer):
+            return vector_fans(None, row.leaf.shape)
+        return law._declared_fans(row.leaf.shape)
     except Refused as refused:
         raise Refused(f"{row.leaf.name!r}: {refused}", refused.kind) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import functools
 import hashlib
 import json
@@ -62,7 +63,7 @@ class PlanRow:
     stream: tuple[str | int, ...]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Plan:
     """What `init_tree` will make of a tree; `print` shows it as a table.
 
@@ -84,7 +85,7 @@ class Plan:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """A digest of all that decides the weights under a key: same plan, same weights.
+        """A digest of what decides the weights under a key: same plan, same weights.
 
         Paths, shapes, dtypes, laws and streams count; order, rules and shardings do
         not. A function counts by its name.
@@ -104,9 +105,9 @@ class Plan:
         name = path.replace(".", "/")
         row = next((row for row in self.rows if row.path == name), None)
         if row is None:
-            raise KeyError(
-                f"Plan.explain({path!r}): no leaf of {len(self.rows)} has it."
-            )
+            near = difflib.get_close_matches(name, [r.path for r in self.rows], n=1)
+            hint = f"; nearest is {near[0]!r}" if near else ""
+            raise KeyError(f"Plan.explain({path!r}): no such leaf{hint}.")
         fans = " + ".join(_fans_text(f) for f in row.fans) or "-"
         lines = [
             f"{row.path}: {row.dtype}{list(row.shape)}, {human_bytes(row.bytes)}, "
@@ -133,6 +134,13 @@ class Plan:
                 "bytes": self.bytes,
                 "leaves": rows,
             }
+        )
+
+    def __repr__(self) -> str:
+        """Show the totals."""
+        return (
+            f"<Plan of {len(self.rows)} leaves, {self.parameters:,} parameters, "
+            f"fingerprint {self.fingerprint[:16]}>"
         )
 
     def __str__(self) -> str:
