@@ -244,7 +244,8 @@ VALUES = {
     ),
     "HeNormal.from_config({'seed': {'class_name': 'Evil', 'config': {}}})": (
         "cannot read the nested object {'class_name': 'Evil', 'config': {}}; "
-        "known are Fan, Fused, Given, SeedGenerator, Stacked, __complex__, __numpy__, __tensor__."
+        "known are Fan, Fused, Given, SeedGenerator, Stacked, __complex__, __numpy__, "
+        "__tensor__."
     ),
     "HeNormal.from_config({'seed': {'class_name': 'SeedGenerator', 'config': {}}})": (
         "cannot read the nested object "
