@@ -23,7 +23,7 @@ from ._fans import Fans
 from ._fields import Real, checked, integer, needed, number, stream
 from ._initializer import Initializer
 from ._law import Law, mixture_law
-from ._registry import deserialize, get, register, serialize
+from ._registry import built_in, deserialize, get, serialize
 from ._streams import Seed, path_of
 
 Shape = tuple[int, ...]
@@ -100,7 +100,7 @@ class Wrapper(Initializer):
         return dataclasses.replace(self.initializer, **given)
 
 
-@register
+@built_in
 @dataclass(frozen=True, slots=True, repr=False)
 class Scaled(Wrapper):
     """`by` times a law: its mean, standard deviation and bounds times `by`.
@@ -148,7 +148,7 @@ def _scales(value: Any) -> tuple[float, ...]:
     return tuple(float(check(x)) for x in cast("Sequence[Any]", value))
 
 
-@register
+@built_in
 @dataclass(frozen=True, slots=True, repr=False)
 class PerLayer(Wrapper):
     """A law for stacked layers, entry l along `axis` times `scales[l]`.
@@ -228,7 +228,7 @@ def _pair(value: Any) -> tuple[float, float]:
     return check(items[0]), check(items[1])
 
 
-@register
+@built_in
 @dataclass(frozen=True, slots=True, repr=False)
 class MuP(Wrapper):
     """A law in the maximal update parametrization, relative to a base model.

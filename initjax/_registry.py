@@ -56,6 +56,14 @@ def _built_in_names() -> dict[str, type[Initializer]]:
 
 
 _BUILT_IN = _built_in_names()
+
+
+def built_in(cls: T) -> T:
+    """Name a law of initjax itself, beside the catalogue's."""
+    _BUILT_IN[cls.__name__] = _BUILT_IN[_snake(cls.__name__)] = cls
+    return cls
+
+
 _REGISTERED: dict[str, type[Initializer]] = {}
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
+from tools import assert_refused
 
 import initjax as ij
 from initjax import _registry
@@ -680,18 +681,6 @@ def run(source, key):
     for shown, name in OBJECTS.items():
         source = source.replace(shown, name)
     return eval(source, {**NAMES, "key": key})
-
-
-def assert_refused(call, kind, message):
-    with pytest.raises(kind) as caught:
-        call()
-    assert type(caught.value) is kind
-    if isinstance(message, re.Pattern):
-        assert message.fullmatch(str(caught.value))
-    else:
-        assert str(caught.value) == message
-    # the inner exception is not shown
-    assert caught.value.__suppress_context__ or not caught.value.__context__
 
 
 def after(where, rule):

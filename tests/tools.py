@@ -2,10 +2,12 @@
 
 import contextlib
 import math
+import re
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 FLOATS = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
 COMPLEX = ("complex64", "complex128")
@@ -56,3 +58,16 @@ def assert_moments(x, mean, std, what=""):
     assert square_error < 5, (
         f"{what}: variance is {square_error:.1f} standard errors off"
     )
+
+
+def assert_refused(call, kind, message):
+    """The exact exception, its whole message, and no inner one shown."""
+    with pytest.raises(kind) as caught:
+        call()
+    assert type(caught.value) is kind
+    if isinstance(message, re.Pattern):
+        assert message.fullmatch(str(caught.value))
+    else:
+        assert str(caught.value) == message
+    # the inner exception is not shown
+    assert caught.value.__suppress_context__ or not caught.value.__context__
