@@ -76,7 +76,10 @@ def _words(x: jax.Array) -> list[jax.Array]:
     """Return the bits of an array as uint32 words, one or two an entry."""
     if x.dtype == jnp.bool_:
         return [x.astype(jnp.uint32)]
-    width = x.dtype.itemsize * 8
+    is_whole = jnp.issubdtype(x.dtype, jnp.integer)
+    width = (jnp.iinfo if is_whole else jnp.finfo)(x.dtype).bits
+    if width < 8:  # held exactly by a wider dtype of the kind
+        x, width = x.astype(jnp.int32 if is_whole else jnp.float32), 32
     bits = lax.bitcast_convert_type(x, f"uint{width}")
     if width < 64:
         return [bits.astype(jnp.uint32)]

@@ -18,6 +18,7 @@ from .assign import Assigned, assign, rule_name
 from .fill import Job, fill, filling
 from .paths import Leaf, Tree, read_tree
 from .patterns import choose
+from .placing import on_devices
 from .progress import bar
 from .roots import is_traced, root_of
 from .rules import Rules
@@ -51,7 +52,7 @@ def placed_at(sharding: Any, leaf: Leaf) -> Sharding | None:
     others = isinstance(sharding, Sharding) and not isinstance(sharding, NamedSharding)
     if sharding is None or others:
         return sharding
-    return resolve(sharding, leaf.shape).sharding
+    return on_devices(resolve(sharding, leaf.shape).sharding)
 
 
 def make(order: Order, key: Any, progress: bool | None, caller: str) -> dict[int, Any]:

@@ -79,6 +79,14 @@ def bound(argument: Any) -> Sharding | None:
     return argument.sharding if getattr(argument, "committed", False) else None
 
 
+def on_devices(sharding: NamedSharding) -> NamedSharding:
+    """Return a sharding on the devices of the mesh in use, if it names only axes."""
+    if isinstance(sharding.mesh, Mesh):
+        return sharding
+    whole: Any = _mesh_in_use()
+    return NamedSharding(whole.mesh, sharding.spec)
+
+
 def _is_readable(sharding: Sharding | None) -> bool:
     return (
         sharding is None
