@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import Future
 from typing import Any, NamedTuple
@@ -74,10 +72,11 @@ class Recipe(NamedTuple):
 
 
 class Filling(NamedTuple):
-    """A job's program and what a run of it takes after the key's words."""
+    """A job's program, what a run of it takes after the key's words, and its name."""
 
     recipe: Recipe
     numbers: tuple[Any, ...]
+    where: str = ""
 
 
 def filling(job: Job, kind: KeyKind) -> Filling:
@@ -96,7 +95,7 @@ def filling(job: Job, kind: KeyKind) -> Filling:
     numbers = (digest_words(path), *draw.numbers) if path else draw.numbers
     bare = draw._replace(numbers=())
     recipe = Recipe(bare, job.shape, job.dtype, bool(path), kind, job.sharding)
-    return Filling(recipe, numbers)
+    return Filling(recipe, numbers, job.where)
 
 
 def _called(
@@ -112,29 +111,28 @@ def _called(
     return x
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Program:
-    """A recipe with the types of its numbers."""
-
-    recipe: Recipe
-    types: tuple[jax.ShapeDtypeStruct, ...]
-
-    @functools.cached_property
-    def lowered(self) -> Any:
-        """The program, ready to compile."""
-        recipe, many = self.recipe, self.recipe.members
-        run = _function(recipe)
-        words = jax.ShapeDtypeStruct(recipe.kind.words, np.uint32)
-        if many is not None:
-            run = jax.vmap(run, (0, *(None for _ in self.types)))
-            words = jax.ShapeDtypeStruct((many, *words.shape), np.uint32)
-        run.__name__ = run.__qualname__ = LAW + recipe.draw.sampler.__name__
-        sharding = recipe.sharding
-        if recipe.moves and sharding is not None:
-            home = min(sharding.addressable_devices, key=lambda device: device.id)
-            sharding = SingleDeviceSharding(home)
+def _lowered(one: Filling) -> Any:
+    """Return the program of a filling, ready to compile."""
+    recipe, many = one.recipe, one.recipe.members
+    run = _function(recipe)
+    words = jax.ShapeDtypeStruct(recipe.kind.words, np.uint32)
+    types = [jax.ShapeDtypeStruct(np.shape(x), x.dtype) for x in one.numbers]
+    if many is not None:
+        run = jax.vmap(run, (0, *(None for _ in types)))
+        words = jax.ShapeDtypeStruct((many, *words.shape), np.uint32)
+    run.__name__ = run.__qualname__ = LAW + recipe.draw.sampler.__name__
+    sharding = recipe.sharding
+    if recipe.moves and sharding is not None:
+        home = min(sharding.addressable_devices, key=lambda device: device.id)
+        sharding = SingleDeviceSharding(home)
+    try:
         with no_mesh():
-            return jax.jit(run, out_shardings=sharding).lower(words, *self.types)
+            return jax.jit(run, out_shardings=sharding).lower(words, *types)
+    except Refused as refused:
+        raise Refused(f"{one.where}: {refused}", refused.kind) from None
+    except Exception as error:
+        error.add_note(f"while setting up {one.where}")
+        raise
 
 
 def _function(recipe: Recipe) -> Callable[..., jax.Array]:
@@ -160,7 +158,7 @@ def executables(fillings: Iterable[Filling]) -> dict[Hashable, Future[Any]]:
     if len(_COMPILED) > _MOST:
         _COMPILED.clear()
     known: dict[Hashable, Future[Any]] = {}
-    new: dict[Hashable, Program] = {}
+    new: dict[Hashable, Filling] = {}
     for one in fillings:
         key = key_of(one)
         if key in known or key in new:
@@ -168,11 +166,8 @@ def executables(fillings: Iterable[Filling]) -> dict[Hashable, Future[Any]]:
         if key in _COMPILED:
             known[key] = _COMPILED[key]
         else:
-            types = tuple(
-                jax.ShapeDtypeStruct(np.shape(x), x.dtype) for x in one.numbers
-            )
-            new[key] = Program(one.recipe, types)
-    futures = compiling(program.lowered for program in new.values())
+            new[key] = one
+    futures = compiling(map(_lowered, new.values()))
     fresh = dict(zip(new, futures, strict=True))
     _COMPILED.update(fresh)
     return known | fresh
