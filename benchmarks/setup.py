@@ -11,7 +11,9 @@ after another, in an order shuffled every round. Cold is the first call, once ev
 is imported, the module object is built and the backend has started; warm is the median
 of later calls in that process. The peak is that of the resident memory during the cold
 call, over what the process held before, in bytes of the parameters. A ratio is a
-contender's time over that of jit_init: more than 1 means jit_init is faster.
+contender's time over that of jit_init, or of init_tree for GPT-2: more than 1 means
+that ours is faster. PyTorch builds GPT-2 as its published code does, the default
+initialization of every module and then the model's own; in gpt2-once only the second.
 """
 
 from __future__ import annotations
@@ -43,24 +45,34 @@ except ImportError:
         "benchmarks/setup.py needs rich: pip install 'initjax[benchmarks]'"
     ) from None
 
+from networks import (
+    Init,
+    Size,
+    Tree,
+    ensemble,
+    equinox,
+    gpt2,
+    gpt2_tree,
+    haiku,
+    linen,
+    nnx,
+    resnet,
+    torch_ensemble,
+    torch_gpt2,
+    torch_gpt2_once,
+    torch_resnet,
+    torch_transformer,
+)
+
 Run = Callable[[], Any]
-Init = tuple[Callable[..., Any], tuple[Any, ...]]  # a function and its arguments
 
 OURS, JIT, EAGER, TORCH, TRACE = "jit_init", "jax.jit", "eager", "torch", "trace"
-HEADS, VOCABULARY, TOKENS, MEMBERS = 4, 1000, 16, 16
-RESNET50 = (3, 4, 6, 3)
+BY_RULE = "init_tree"
 WARM_CALLS, WARM_SECONDS = 7, 8.0
 HEADER = "network<|layers x d|params M|by<|cold|ratio|warm|ratio|peak|programs"
 TIMES = ("cold", "warm")
 PEAK_TARGET, WARM_TARGET = 1.15, 1.5
 HAS_TORCH = importlib.util.find_spec("torch") is not None
-
-
-class Size(NamedTuple):
-    """The depth and the width of a network."""
-
-    layers: int
-    d: int
 
 
 class Network(NamedTuple):
@@ -71,6 +83,7 @@ class Network(NamedTuple):
     init: Callable[[Size], Init]
     torch: Callable[[Size], list[Any]]
     size: Size
+    tree: Callable[[Size], Tree] | None = None
 
 
 class Result(NamedTuple):
@@ -87,180 +100,8 @@ class Result(NamedTuple):
 Results = dict[str, Result]  # of one network, by contender
 
 
-def linen(size: Size, scanned: bool = False) -> Init:
-    """Return the init of a Flax Linen transformer."""
-    import jax
-    import jax.numpy as jnp
-    from flax import linen as nn
-
-    class Block(nn.Module):
-        @nn.compact
-        def __call__(self, x: Any, _: Any = None) -> Any:
-            y = nn.LayerNorm()(x)
-            x = x + nn.MultiHeadDotProductAttention(num_heads=HEADS)(y)
-            y = nn.Dense(4 * size.d)(nn.LayerNorm()(x))
-            return x + nn.Dense(size.d)(nn.gelu(y)), None
-
-    class Transformer(nn.Module):
-        @nn.compact
-        def __call__(self, tokens: Any) -> Any:
-            x = nn.Embed(VOCABULARY, size.d)(tokens)
-            if scanned:
-                axes, split = {"params": 0}, {"params": True}
-                block = nn.scan(Block, axes, split_rngs=split, length=size.layers)
-                x, _ = block()(x, None)
-            else:
-                for _ in range(size.layers):
-                    x, _ = Block()(x)
-            return nn.Dense(VOCABULARY)(nn.LayerNorm()(x))
-
-    return Transformer().init, (jax.random.key(0), jnp.zeros((1, TOKENS), int))
-
-
-def ensemble(size: Size) -> Init:
-    """Return the init of several Linen transformers, mapped over their keys."""
-    import jax
-
-    init, (key, x) = linen(size)
-    return jax.vmap(init, in_axes=(0, None)), (jax.random.split(key, MEMBERS), x)
-
-
-def nnx(size: Size) -> Init:
-    """Return a function that builds an NNX transformer and returns its arrays."""
-    import jax
-    from flax import nnx
-
-    modules: Any = getattr(nnx, "List", list)  # a plain list in older versions
-
-    class Block(nnx.Module):
-        def __init__(self, rngs: Any) -> None:
-            d = size.d
-            self.norms = modules([nnx.LayerNorm(d, rngs=rngs) for _ in range(2)])
-            self.attend = nnx.MultiHeadAttention(HEADS, d, decode=False, rngs=rngs)
-            self.up = nnx.Linear(d, 4 * d, rngs=rngs)
-            self.down = nnx.Linear(4 * d, d, rngs=rngs)
-
-    class Transformer(nnx.Module):
-        def __init__(self, rngs: Any) -> None:
-            self.embed = nnx.Embed(VOCABULARY, size.d, rngs=rngs)
-            self.blocks = modules([Block(rngs) for _ in range(size.layers)])
-            self.norm = nnx.LayerNorm(size.d, rngs=rngs)
-            self.out = nnx.Linear(size.d, VOCABULARY, rngs=rngs)
-
-    def init(key: Any) -> Any:
-        return nnx.split(Transformer(nnx.Rngs(key)))[1]
-
-    return init, (jax.random.key(0),)
-
-
-def equinox(size: Size) -> Init:
-    """Return a function that builds an Equinox transformer and returns its arrays."""
-    import equinox as eqx
-    import jax
-
-    def block(key: Any) -> Any:
-        d, keys = size.d, jax.random.split(key, 3)
-        biases = {f"use_{x}_bias": True for x in ("query", "key", "value", "output")}
-        attend = eqx.nn.MultiheadAttention(HEADS, d, **biases, key=keys[0])
-        up = eqx.nn.Linear(d, 4 * d, key=keys[1])
-        down = eqx.nn.Linear(4 * d, d, key=keys[2])
-        return eqx.nn.LayerNorm(d), attend, eqx.nn.LayerNorm(d), up, down
-
-    class Transformer(eqx.Module):
-        embed: Any
-        blocks: Any
-        norm: Any
-        out: Any
-
-        def __init__(self, key: Any) -> None:
-            first, last, *keys = jax.random.split(key, size.layers + 2)
-            self.embed = eqx.nn.Embedding(VOCABULARY, size.d, key=first)
-            self.blocks = [block(k) for k in keys]
-            self.norm = eqx.nn.LayerNorm(size.d)
-            self.out = eqx.nn.Linear(size.d, VOCABULARY, key=last)
-
-    def init(key: Any) -> Any:
-        return eqx.filter(Transformer(key), eqx.is_array)
-
-    return init, (jax.random.key(0),)
-
-
-def haiku(size: Size) -> Init:
-    """Return the init of a Haiku transformer, for a raw key as is usual there."""
-    import haiku as hk
-    import jax
-    import jax.numpy as jnp
-
-    def norm(x: Any) -> Any:
-        return hk.LayerNorm(axis=-1, create_scale=True, create_offset=True)(x)
-
-    def forward(tokens: Any) -> Any:
-        d, scale = size.d, hk.initializers.VarianceScaling()
-        x = hk.Embed(VOCABULARY, d)(tokens)
-        for _ in range(size.layers):
-            y = norm(x)
-            attend = hk.MultiHeadAttention(HEADS, d // HEADS, w_init=scale)
-            x = x + attend(y, y, y)
-            x = x + hk.Linear(d)(jax.nn.gelu(hk.Linear(4 * d)(norm(x))))
-        return hk.Linear(VOCABULARY)(norm(x))
-
-    args = (jax.random.PRNGKey(0), jnp.zeros((1, TOKENS), int))
-    return hk.transform(forward).init, args
-
-
-def blocks_of(size: Size) -> Sequence[int]:
-    """Return a ResNet's blocks in every group."""
-    return RESNET50 if size.layers == 50 else (1, 1, 1, 1)
-
-
-def resnet(size: Size) -> Init:
-    """Return the init of Haiku's ResNet50, or of a shallow one."""
-    import haiku as hk
-    import jax
-    import jax.numpy as jnp
-
-    def forward(x: Any) -> Any:
-        # with (3, 4, 6, 3) this is hk.nets.ResNet50(1000)
-        return hk.nets.ResNet(blocks_of(size), 1000)(x, is_training=True)
-
-    args = (jax.random.PRNGKey(0), jnp.ones((1, 64, 64, 3)))
-    return hk.transform_with_state(forward).init, args
-
-
-def torch_transformer(size: Size) -> list[Any]:
-    """Build the transformer's modules in PyTorch; nobody calls them."""
-    from torch import nn
-
-    d = size.d
-    modules: list[Any] = [nn.Embedding(VOCABULARY, d)]
-    for _ in range(size.layers):
-        modules += [nn.LayerNorm(d), nn.MultiheadAttention(d, HEADS)]
-        modules += [nn.LayerNorm(d), nn.Linear(d, 4 * d), nn.Linear(4 * d, d)]
-    return [*modules, nn.LayerNorm(d), nn.Linear(d, VOCABULARY)]
-
-
-def torch_ensemble(size: Size) -> list[Any]:
-    """Build the modules of every member."""
-    return [module for _ in range(MEMBERS) for module in torch_transformer(size)]
-
-
-def torch_resnet(size: Size) -> list[Any]:
-    """Build the ResNet's modules in PyTorch."""
-    from torch import nn
-
-    def conv(i: int, o: int, window: int) -> list[Any]:
-        return [nn.Conv2d(i, o, window, bias=False), nn.BatchNorm2d(o)]
-
-    modules, i = conv(3, 64, 7), 64
-    for blocks, o in zip(blocks_of(size), (256, 512, 1024, 2048), strict=True):
-        modules += conv(i, o, 1)
-        for _ in range(blocks):
-            modules += conv(i, o // 4, 1) + conv(o // 4, o // 4, 3) + conv(o // 4, o, 1)
-            i = o
-    return [*modules, nn.Linear(i, 1000)]
-
-
 LINEN, OTHERS, DEPTHS = "Flax Linen transformers", "Other networks", "For the plot"
+RULED = "GPT-2 small, by rule"
 SCAN = functools.partial(linen, scanned=True)
 NETWORKS = {
     "linen-12": Network(LINEN, "flax", linen, torch_transformer, Size(12, 128)),
@@ -273,6 +114,10 @@ NETWORKS = {
     "resnet50": Network(OTHERS, "dm-haiku", resnet, torch_resnet, Size(50, 2048)),
     "scan": Network(OTHERS, "flax", SCAN, torch_transformer, Size(48, 128)),
     "ensemble": Network(OTHERS, "flax", ensemble, torch_ensemble, Size(4, 128)),
+    "gpt2": Network(RULED, "flax", gpt2, torch_gpt2, Size(12, 768), gpt2_tree),
+    "gpt2-once": Network(
+        RULED, "flax", gpt2, torch_gpt2_once, Size(12, 768), gpt2_tree
+    ),
     "linen-6": Network(DEPTHS, "flax", linen, torch_transformer, Size(6, 128)),
     "linen-24": Network(DEPTHS, "flax", linen, torch_transformer, Size(24, 128)),
 }
@@ -283,7 +128,7 @@ TARGETS = (
     ("linen-48", JIT, 12.0), ("linen-48", EAGER, 2.0),
     ("linen-wide", JIT, 4.0), ("linen-wide", EAGER, 2.5), ("linen-wide", TORCH, 1.0),
     ("resnet50", JIT, 3.0), ("nnx", JIT, 4.0), ("equinox", JIT, 8.0),
-    ("haiku", JIT, 8.0),
+    ("haiku", JIT, 8.0), ("gpt2", TORCH, 1.3), ("gpt2", EAGER, 3.0),
 )  # fmt: skip
 
 
@@ -337,6 +182,9 @@ def measure_jax(network: Network, size: Size, contender: str) -> Result:
 
     jax.config.update("jax_enable_compilation_cache", False)
     init, args = network.init(size)
+    if contender == BY_RULE and network.tree is not None:
+        rules, tree = network.tree(size)
+        init, args = functools.partial(initjax.init_tree, rules, tree), args[:1]
     jax.block_until_ready((args, jax.numpy.arange(8) + 1))
     if contender == TRACE:
         return Result(clock(lambda: jax.eval_shape(init, *args))[0])
@@ -387,6 +235,8 @@ def measure(
     results: dict[str, Results] = {}
     for name in names:
         contenders = [OURS, JIT, EAGER, *[TORCH] * HAS_TORCH, TRACE]
+        if NETWORKS[name].tree is not None:
+            contenders.insert(0, BY_RULE)
         if name == "linen-96" and not (options.full or options.quick):
             contenders.remove(JIT)
         found: dict[str, list[Result]] = {contender: [] for contender in contenders}
@@ -404,9 +254,14 @@ def median(many: Sequence[Result]) -> Result:
     return Result(*times, *many[-1][3:])
 
 
+def base(results: Results) -> str:
+    """Return whose time a network's ratios are to."""
+    return BY_RULE if BY_RULE in results else OURS
+
+
 def ratio(results: Results, contender: str, field: str = "cold") -> float:
-    """Return a contender's time over that of jit_init."""
-    return getattr(results[contender], field) / getattr(results[OURS], field)
+    """Return a contender's time over that of init_tree or jit_init."""
+    return getattr(results[contender], field) / getattr(results[base(results)], field)
 
 
 def show(
@@ -431,7 +286,7 @@ def rows(name: str, results: Results, quick: bool) -> Iterator[Sequence[str]]:
         times = [f"{r.cold:.3g}", "", "", ""]
         if contender != TRACE:
             times[2] = f"{r.warm:.3g}"
-        if contender not in (OURS, TRACE):
+        if contender not in (base(results), TRACE):
             times[1::2] = (f"{ratio(results, contender, x):.2f}x" for x in TIMES)
         peak = f"{r.peak:.2f}" if r.peak else ""
         yield *head, contender, *times, peak, f"{r.programs or ''}"
@@ -458,9 +313,13 @@ def claims(results: dict[str, Results]) -> Iterator[tuple[str, str]]:
     """Hold what was measured against the targets."""
     for name, peer, target in TARGETS:
         if peer in results.get(name, {}):
-            what = f"cold, {name}: {peer} / jit_init"
+            what = f"cold, {name}: {peer} / {base(results[name])}"
             yield what, verdict(ratio(results[name], peer), target)
-    warms = {ratio(r, JIT, "warm"): n for n, r in results.items() if JIT in r}
+    warms = {
+        ratio(r, JIT, "warm"): n
+        for n, r in results.items()
+        if JIT in r and base(r) == OURS
+    }
     if warms:
         what = f"warm, least of all ({warms[min(warms)]}): jax.jit / jit_init"
         yield what, verdict(min(warms), WARM_TARGET)
@@ -538,7 +397,8 @@ def main() -> None:
     for group in dict.fromkeys(NETWORKS[name].group for name in results):
         of_group = {n: r for n, r in results.items() if NETWORKS[n].group == group}
         lines = (row for n, r in of_group.items() for row in rows(n, r, options.quick))
-        show(console, f"{group}: s, and the ratio to jit_init", HEADER, lines)
+        to = base(next(iter(of_group.values())))
+        show(console, f"{group}: s, and the ratio to {to}", HEADER, lines)
     for note in notes(results, options.quick):
         console.print(note, soft_wrap=True)
     if options.plot:

@@ -27,7 +27,7 @@ from .placing import Order
 from .program import factorizes, function_of, fuses, primitives, samples
 from .trace import Atom, Constant, Graph, Input, Result
 
-_SMALL = 1 << 20  # bytes
+SMALL = 1 << 20  # bytes
 
 Report = Callable[[int, int], None]
 
@@ -75,7 +75,7 @@ class Program:
             return False
         return factorizes(self.primitives) or (
             samples(self.primitives)
-            and sum(size_of(atom.aval) for atom in self.piece.results) <= _SMALL
+            and sum(size_of(atom.aval) for atom in self.piece.results) <= SMALL
         )
 
     @property

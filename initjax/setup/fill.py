@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import Future
 from typing import Any, NamedTuple
@@ -10,12 +11,13 @@ import jax
 import numpy as np
 from jax.sharding import Sharding, SingleDeviceSharding
 
+from .. import _samplers as samplers
 from .._bits import fold_in_block
 from .._compile import LAW, Draw
 from .._errors import Refused
 from .._initializer import Initializer
 from .._streams import digest_words, path_of
-from .execute import Report, compiling, moved, no_mesh
+from .execute import SMALL, Report, compiling, moved, no_mesh
 from .keys import KeyKind
 
 Shape = tuple[int, ...]
@@ -187,28 +189,50 @@ def fill(
 ) -> list[jax.Array]:
     """Return the arrays, each of its key's words.
 
-    Programs with most to do are compiled first, and run while others compile.
+    Programs with most to do are compiled first, and run while others compile. Small
+    constants are put on their device as they are.
     """
     work: dict[Hashable, int] = {}
     rows: dict[Hashable, list[int]] = {}
     for i, one in enumerate(fillings):
-        key = key_of(one)
+        key = None if is_small_constant(one) else key_of(one)
         work[key] = work.get(key, 0) + _size(one.recipe)
         rows.setdefault(key, []).append(i)
     order = sorted(rows, key=lambda key: -work[key])
-    compiled = executables(fillings[rows[key][0]] for key in order)
+    compiled = executables(fillings[rows[key][0]] for key in order if key is not None)
     results: list[Any] = [None] * len(fillings)
     for key in order:
-        run = compiled[key].result()
+        run = None if key is None else compiled[key].result()
         for i in rows[key]:
-            recipe = fillings[i].recipe
-            x = run(words[i], *fillings[i].numbers)
-            x = moved(x, recipe.sharding) if recipe.moves else x
+            results[i] = x = _run(run, fillings[i], words[i])
             if report is not None:
                 jax.block_until_ready(x)
                 report(1, x.nbytes)
-            results[i] = x
     return results
+
+
+def _run(run: Any, one: Filling, words: Any) -> jax.Array:
+    recipe = one.recipe
+    if run is None:
+        (value,) = one.numbers
+        return jax.device_put(
+            np.full(recipe.shape, value, recipe.dtype), recipe.sharding
+        )
+    x = run(words, *one.numbers)
+    return moved(x, recipe.sharding) if recipe.moves else x
+
+
+def is_small_constant(one: Filling) -> bool:
+    """Tell whether an array is one number in every entry, faster put than compiled."""
+    recipe = one.recipe
+    size = math.prod(recipe.shape) * recipe.dtype.itemsize
+    return (
+        recipe.draw.sampler is samplers.fill
+        and np.ndim(one.numbers[0]) == 0
+        and not recipe.is_spread
+        and recipe.members is None
+        and size <= SMALL
+    )
 
 
 def _size(recipe: Recipe) -> int:
