@@ -9,6 +9,7 @@ from typing import Any, Protocol, cast
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from ._bits import fold_in_block
 from ._compile import Draw
@@ -155,13 +156,14 @@ def unequal_parts(
     axis: int,
 ) -> jax.Array:
     """Draw parts of several shapes or laws and put them side by side."""
-    drawn, start = [], 0
+    x, first, start = jnp.zeros(shape, dtype), 0, 0
     for draw, count, size in zip(draws, counts, sizes, strict=True):
         part = (*shape[:axis], size, *shape[axis + 1 :])
-        mine = numbers[start : start + count]
-        drawn.append(_sample(draw, key, part, dtype, mine))
-        start += count
-    return jnp.concatenate(drawn, axis)
+        drawn = _sample(draw, key, part, dtype, numbers[first : first + count])
+        # written in place; a concatenation along an inner axis would copy every part
+        x = lax.dynamic_update_slice_in_dim(x, drawn, start, axis)
+        first, start = first + count, start + size
+    return x
 
 
 def blocks(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -136,6 +137,7 @@ def truncated_normal_law(mean: float, sigma: float, lower: float, upper: float) 
     )
 
 
+@functools.lru_cache
 def truncated_moments(lower: float, upper: float) -> tuple[float, float]:
     """Return mean and standard deviation of N(0, 1) cut to (lower, upper).
 

@@ -28,7 +28,7 @@ Layout = Literal["io", "oi"]
 _WEIGHT = "{kernel,weight,w}"
 _TABLE = "{embedding,embeddings,weight}"
 _SCALE = "{scale,weight,gamma,g}"
-_BIAS = ("**/{bias,b,offset,beta}", Zeros())
+_BIAS = ("**/{bias,b,offset,beta}", Spec(Zeros(), optional=True))
 _NORM = (f"**/{{*norm*,*Norm*,ln,ln_*}}/{_SCALE}", Ones())
 
 
@@ -51,8 +51,8 @@ def gpt2(layers: int, layout: Layout = "io") -> Rules:
         [
             _NORM,
             _BIAS,
-            (f"**/{{wte,wpe,*embed*}}/{_TABLE}", Spec(law, fan=Fan.embedding())),
-            (f"**/{{c_attn,qkv}}/{_WEIGHT}", Spec(law, fan=qkv)),
+            (f"**/{{wte,wpe,*[eE]mbed*}}/{_TABLE}", Spec(law, fan=Fan.embedding())),
+            (f"**/{{c_attn,qkv}}/{_WEIGHT}", Spec(law, fan=qkv, optional=True)),
             (f"**/c_proj/{_WEIGHT}", Spec(depth_scaled(law, layers), fan=fan)),
             (f"**/{_WEIGHT}", Spec(law, fan=fan)),
         ]
@@ -64,31 +64,33 @@ def llama(layers: int | None = None, layout: Layout = "io") -> Rules:
 
     Args:
         layers: None as Meta's and Hugging Face's code; a number gives the depth-scaled
-            variant: `o_proj` and `down_proj` over sqrt(2 layers).
+            variant: `o_proj` and `down_proj` (`wo` and `w2`) over sqrt(2 layers).
         layout: Of the matrices.
 
     References:
         Touvron et al., "LLaMA", 2023; Hugging Face transformers,
         `LlamaPreTrainedModel._init_weights` with `initializer_range=0.02`; the variant:
-        Shoeybi et al., "Megatron-LM", 2019, and torchtitan's `depth_init`.
+        Shoeybi et al., "Megatron-LM", 2019, and torchtitan with `depth_init=False`.
     """
     law, fan = RandomNormal(stddev=0.02), _matrix("llama", layout)
     rows: list[Any] = [
         _NORM,
-        (f"**/*embed*/{_TABLE}", Spec(law, fan=Fan.embedding())),
+        (f"**/*[eE]mbed*/{_TABLE}", Spec(law, fan=Fan.embedding())),
         (f"**/{_WEIGHT}", Spec(law, fan=fan)),
     ]
     if layers is not None:
         last = Spec(depth_scaled(law, layers), fan=fan)
-        rows.insert(2, (f"**/{{o_proj,down_proj}}/{_WEIGHT}", last))
+        rows.insert(2, (f"**/{{o_proj,down_proj,wo,w2}}/{_WEIGHT}", last))
     return Rules(rows)
 
 
-def bert(layout: Layout = "io") -> Rules:
+def bert(layout: Layout = "io", heads: bool = False) -> Rules:
     """Return BERT's rules: a normal of 0.02 cut at two of its standard deviations.
 
     Args:
         layout: Of the matrices.
+        heads: Whether attention's kernels have an axis of heads, as in Flax's
+            `MultiHeadDotProductAttention` and `nnx.MultiHeadAttention`.
 
     References:
         Devlin et al., "BERT", 2019; google-research/bert,
@@ -99,7 +101,8 @@ def bert(layout: Layout = "io") -> Rules:
         [
             _NORM,
             _BIAS,
-            (f"**/*embed*/{_TABLE}", Spec(law, fan=Fan.embedding())),
+            (f"**/*[eE]mbed*/{_TABLE}", Spec(law, fan=Fan.embedding())),
+            *(_heads(law) if heads else ()),
             (f"**/{_WEIGHT}", Spec(law, fan=fan)),
         ]
     )
@@ -110,6 +113,7 @@ def vit(
     layout: Layout = "io",
     patch: int = 16,
     channels: int = 3,
+    heads: bool = False,
 ) -> Rules:
     """Return the Vision Transformer's rules, Google's or timm's.
 
@@ -123,6 +127,8 @@ def vit(
         layout: Of the matrices; the convolution is HWIO with "io", OIHW with "oi".
         patch: Pixels along a side of a patch.
         channels: Channels of the image.
+        heads: Whether attention's kernels have an axis of heads, as in Flax's
+            `MultiHeadDotProductAttention` and `nnx.MultiHeadAttention`.
 
     References:
         Dosovitskiy et al., "An image is worth 16x16 words", ICLR 2021;
@@ -130,6 +136,7 @@ def vit(
         `vision_transformer.init_weights_vit_timm`.
     """
     fan, conv = _matrix("vit", layout), _conv(layout)
+    tiny = RandomNormal(stddev=1e-6)
     position = "**/{*position*,pos_embed*}"
     token = "**/{cls,cls_token}"
     stem = "**/{*patch_embed*,patch_embed,embedding}{/projection,/proj,/conv,}"
@@ -138,12 +145,13 @@ def vit(
         return Rules(
             [
                 _NORM,
-                (f"{head}/{_WEIGHT}", Spec(Zeros(), fan=fan)),
+                (f"{head}/{_WEIGHT}", Spec(Zeros(), fan=fan, optional=True)),
                 (f"{stem}/{_WEIGHT}", Spec(LecunNormal(), fan=conv)),
-                ("**/{*mlp*,*Mlp*}/**/{bias,b}", RandomNormal(stddev=1e-6)),
+                ("**/{*mlp*,*Mlp*}/**/{bias,b}", Spec(tiny, optional=True)),
                 _BIAS,
                 (position, RandomNormal(stddev=0.02)),
-                (token, Zeros()),
+                (token, Spec(Zeros(), optional=True)),
+                *(_heads(GlorotUniform()) if heads else ()),
                 (f"**/{_WEIGHT}", Spec(GlorotUniform(), fan=fan)),
             ]
         )
@@ -158,7 +166,8 @@ def vit(
             (f"{stem}/{{bias,b}}", Spec(torch, fan=channels * patch * patch)),
             _BIAS,
             (position, cut),
-            (token, RandomNormal(stddev=1e-6)),
+            (token, Spec(tiny, optional=True)),
+            *(_heads(cut) if heads else ()),
             (f"**/{_WEIGHT}", Spec(cut, fan=fan)),
         ]
     )
@@ -183,6 +192,7 @@ def resnet(layout: Layout = "io", bottleneck: bool = True) -> Rules:
         f"layer/{last}/normalization,*batchnorm_{last},bn{last + 1},BatchNorm_{last}"
     )
     he = VarianceScaling(2.0, "fan_out", "untruncated_normal")
+    matrix = _matrix("resnet", layout)
     head = "**/{classifier/*,classifier,logits,fc,head,Dense_0}"
     norms = "{*norm*,*Norm*,bn*,downsample/1}"
     return Rules(
@@ -192,7 +202,7 @@ def resnet(layout: Layout = "io", bottleneck: bool = True) -> Rules:
             _BIAS,
             (
                 f"{head}/{_WEIGHT}",
-                Spec(RandomNormal(stddev=0.01), fan=_matrix("resnet", layout)),
+                Spec(RandomNormal(stddev=0.01), fan=matrix, optional=True),
             ),
             (f"**/{_WEIGHT}", Spec(he, fan=_conv(layout))),
         ]
@@ -202,7 +212,8 @@ def resnet(layout: Layout = "io", bottleneck: bool = True) -> Rules:
 def t5(d_model: int, d_kv: int = 64, layout: Layout = "io") -> Rules:
     """Return T5's rules: N(0, 1 / fan_in), queries also over sqrt(d_kv).
 
-    The embedding is N(0, 1), relative position biases N(0, 1 / d_model), norms 1.
+    The embedding and a head of its own are N(0, 1), relative position biases N(0, 1 /
+    d_model), norms 1.
     Attention has no factor 1 / sqrt(d_kv): the queries carry it.
 
     Args:
@@ -216,12 +227,14 @@ def t5(d_model: int, d_kv: int = 64, layout: Layout = "io") -> Rules:
     """
     law = VarianceScaling(1.0, "fan_in", "untruncated_normal")
     fan = _matrix("t5", layout)
-    table = Spec(RandomNormal(stddev=1.0), fan=Fan.embedding())
+    one = RandomNormal(stddev=1.0)
+    table = Spec(one, fan=Fan.embedding())
     return Rules(
         [
             _NORM,
-            (f"**/*relative*/{_TABLE}", Spec(law, fan=d_model)),
-            (f"**/{{shared,*embed*}}/{_TABLE}", table),
+            (f"**/*rel*/{{rel_embedding,{_TABLE[1:]}", Spec(law, fan=d_model)),
+            (f"**/{{shared,*[eE]mbed*}}/{_TABLE}", table),
+            (f"**/lm_head/{_WEIGHT}", Spec(one, fan=fan, optional=True)),
             (f"**/{{q,query}}/{_WEIGHT}", Spec(scaled(law, d_kv**-0.5), fan=fan)),
             (f"**/{_WEIGHT}", Spec(law, fan=fan)),
         ]
@@ -243,12 +256,20 @@ def mixtral(layout: Layout = "io") -> Rules:
     return Rules(
         [
             _NORM,
-            (f"**/*embed*/{_TABLE}", Spec(law, fan=Fan.embedding())),
+            (f"**/*[eE]mbed*/{_TABLE}", Spec(law, fan=Fan.embedding())),
             ("**/experts/gate_up_proj{/kernel,}", Spec(law, fan=gate_up)),
             ("**/experts/*{/kernel,}", Spec(law, fan=Fan.experts(0, of=fan))),
             (f"**/{_WEIGHT}", Spec(law, fan=fan)),
         ]
     )
+
+
+def _heads(law: Any) -> list[tuple[str, Spec]]:
+    """Return rules for (inputs, heads, features) and (heads, features, outputs)."""
+    return [
+        ("**/{query,key,value}/kernel", Spec(law, fan=Fan.dense_general(1, 2))),
+        ("**/out/kernel", Spec(law, fan=Fan.dense_general(2, 1))),
+    ]
 
 
 def _matrix(name: str, layout: str) -> Fan:

@@ -8,6 +8,7 @@ from initjax import (
     STFT,
     Constant,
     DeltaOrthogonal,
+    Fan,
     GlorotNormal,
     GlorotUniform,
     HeNormal,
@@ -16,10 +17,13 @@ from initjax import (
     Initializer,
     LecunNormal,
     LecunUniform,
+    MuP,
     Ones,
     Orthogonal,
+    PerLayer,
     RandomNormal,
     RandomUniform,
+    Scaled,
     TruncatedNormal,
     VarianceScaling,
     Zeros,
@@ -36,6 +40,7 @@ class Case:
     random: bool = True  # else the key is ignored
     elementwise: bool = True  # else entries depend on one another
     ours: bool = False  # whether Keras has no such law, and refuses its config
+    bound: bool = False  # whether the law fits this shape alone
 
     @property
     def keras(self) -> str | None:
@@ -54,6 +59,9 @@ CONV = (3, 3, 4, 8)  # height, width, in, out
 HEADS = (8, 2, 3)  # model, heads, head: the last two are outputs
 EXPERTS = (2, 4, 8)  # expert, in, out: one matrix per expert
 FRAME = (6, 1, 5)  # frame length, 1, frequencies
+QKV = Fan.fused([16, 4, 4], axis=1)  # of grouped attention
+LAYERS = Fan.stacked(0, of=Fan.fused(2, axis=1))
+BLOCKS = Fan.experts(0)
 WINDOW = np.linspace(0.1, 1, 6)
 
 # fmt: off
@@ -99,12 +107,24 @@ CASES = [
     Case("heads", HeNormal(in_axis=0, out_axis=(1, 2)), HEADS, ours=True),
     Case("experts", HeUniform(in_axis=1, out_axis=2, batch_axis=0), EXPERTS, ours=True),
     Case("experts_rest", HeNormal(in_axis=1, out_axis=2, batch_axis="rest"), EXPERTS),
+    # declared fans: parts side by side, each on its own stream
+    Case("einsum", HeNormal(fan=Fan.einsum("bd,dhk->bhk")), HEADS, ours=True),
+    Case("gate_up", GlorotUniform(fan=Fan.fused(2, axis=1)), (4, 24), ours=True),
+    Case("qkv", LecunNormal(fan=QKV, seed="x"), (8, 24), ours=True, bound=True),
+    Case("layers", RandomNormal(fan=LAYERS), (2, 4, 24), ours=True),
+    # laws of laws
+    Case("scaled", Scaled(HeNormal(seed="x"), by=0.5), (16, 8), ours=True),
+    Case("scaled_stft", Scaled(STFT(), by=0.5), FRAME, random=False, ours=True),
+    Case("per_layer", PerLayer(HeUniform(), [1, 0.5]), EXPERTS, ours=True),
+    Case("mup", MuP(GlorotNormal(), (4, 8)), (16, 8), ours=True),
     # factorizations
     Case("orthogonal", Orthogonal(), (5, 5), elementwise=False),
     Case("orthogonal_tall", Orthogonal(gain=2.0), (9, 4), elementwise=False),
     Case("orthogonal_wide", Orthogonal(seed="head"), (4, 9), elementwise=False),
     Case("orthogonal_conv", Orthogonal(), CONV, elementwise=False),
     Case("column", Orthogonal(column_axis=0), HEADS, elementwise=False, ours=True),
+    Case("blocks", Orthogonal(fan=BLOCKS), EXPERTS, elementwise=False, ours=True),
+    Case("half", Scaled(Orthogonal(), 0.5), (5, 5), elementwise=False, ours=True),
     Case("delta_3d", DeltaOrthogonal(), (3, 4, 6), elementwise=False, ours=True),
     Case("delta_4d", DeltaOrthogonal(0.5), (3, 3, 4, 4), elementwise=False, ours=True),
     Case("delta_5d", DeltaOrthogonal(), (2, 3, 4, 2, 5), elementwise=False, ours=True),

@@ -251,3 +251,10 @@ def test_a_dtype_of_the_rule_is_what_the_leaf_is_made_in():
     w = ij.init_tree(rules, {"w": SHAPE}, jax.random.key(0))["w"]
     key = ij.fold_in_path(jax.random.key(0), "w")
     np.testing.assert_array_equal(w, ij.HeNormal()(key, (4, 6), jnp.bfloat16))
+
+
+def test_an_optional_rule_may_have_no_leaf():
+    rules = Rules([("**/bias", Spec("zeros", optional=True)), ("w", "ones")])
+    assert ij.init_tree(rules, {"w": SHAPE}, jax.random.key(0))["w"].all()
+    assert eval(repr(rules), vars(ij)) == rules
+    assert Rules.from_config(json.loads(json.dumps(rules.get_config()))) == rules

@@ -28,6 +28,11 @@ LAWS = [
     ij.GlorotUniform(),
     ij.HeNormal(),
     ij.VarianceScaling(distribution="untruncated_normal"),
+    ij.HeNormal(fan=ij.Fan.fused(4, axis=1)),
+    ij.HeNormal(fan=ij.Fan.fused([2048, 1024, 1024], axis=1)),
+    ij.Scaled(ij.HeNormal(), 0.5),
+    ij.PerLayer(ij.HeNormal(), np.linspace(0.5, 1, 4096), axis=1),
+    ij.MuP(ij.HeNormal(), (8, 8)),
 ]
 
 
@@ -46,7 +51,9 @@ def test_the_table_has_every_elementwise_law():
 
 
 def scalars(init):
-    """Scratch that is not of the array: at most the two words of a clone's key."""
+    """Scratch that is not of the array: the words of a clone's key, or of parts'."""
+    if init.fan is not None:
+        return 136
     return 8 if getattr(init, "seed", None) else 0
 
 
@@ -59,8 +66,13 @@ def test_no_scratch_memory_at_64_mib(init, dtype):
     assert analysis.temp_size_in_bytes <= scalars(init)
 
 
-@pytest.mark.parametrize("spec", [P("d"), P(None, "d")], ids=str)
-@pytest.mark.parametrize("init", LAWS, ids=repr)
+UNEQUAL = ij.HeNormal(fan=ij.Fan.fused([2048, 1024, 1024], axis=1))
+PLACED = [(init, spec) for init in LAWS for spec in (P("d"), P(None, "d"))]
+# each device would hold all of an axis on which parts of several lengths lie
+PLACED.remove((UNEQUAL, P(None, "d")))
+
+
+@pytest.mark.parametrize(("init", "spec"), PLACED, ids=repr)
 def test_no_scratch_memory_on_any_of_eight_devices(init, spec):
     mesh = jax.make_mesh((8,), ("d",), axis_types=(AxisType.Auto,))
     sharding = NamedSharding(mesh, spec)
@@ -68,7 +80,7 @@ def test_no_scratch_memory_on_any_of_eight_devices(init, spec):
     analysis = program.memory_analysis()
     assert analysis.output_size_in_bytes == 64 * MIB // 8
     # a word of scratch tells a device where its shard begins
-    assert analysis.temp_size_in_bytes <= (64 + 4 if scalars(init) else 4)
+    assert analysis.temp_size_in_bytes <= (64 + scalars(init) if scalars(init) else 4)
     assert "f32[4096,4096]" not in program.as_text()  # nobody holds the whole
 
 

@@ -117,7 +117,11 @@ def _check_coverage(
     if rules.default is not None:
         uncovered = []
     used = {*first.values()}
-    unused = [i for i in range(len(rules.rules)) if i not in used]
+    unused = [
+        i
+        for i, rule in enumerate(rules.rules)
+        if i not in used and not rule.spec.optional
+    ]
     names = [leaf.name for leaf in leaves]
     dead = [_describe(rules.rules[i], leaves, names) for i in unused]
     lines: list[str] = []

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Self, cast
 from .._config import from_plain, to_plain
 from .._declarations import Declaration, as_declaration
 from .._errors import Refused
-from .._fields import default_dtype, stream
+from .._fields import default_dtype, flag, stream
 from .._initializer import Initializer
 from .._registry import get, serialize
 from .._streams import Seed
@@ -29,6 +29,7 @@ class Spec:
         dtype: What the leaf is made in; None is the dtype of the tree.
         stream: The path whose stream the leaf draws from; None is its own. The old path
             of a leaf that was renamed keeps its numbers.
+        optional: Whether the rule may have no leaf, where rules are strict.
 
     Raises:
         TypeError: No initializer; a fan for a function, which has none.
@@ -39,6 +40,7 @@ class Spec:
     fan: Any = None
     dtype: Any = None
     stream: Seed = None
+    optional: bool = False
 
     def __post_init__(self) -> None:
         """Check the fields and keep their plain values."""
@@ -58,6 +60,7 @@ class Spec:
                 "fan": fan,
                 "dtype": default_dtype(self.dtype),
                 "stream": stream(_split(self.stream)),
+                "optional": flag(self.optional),
             }
         except Refused as refused:
             raise refused.at(f"Spec({_name_of(self.initializer)})") from None
@@ -216,9 +219,15 @@ def _name_of(x: Any) -> str:
     return name if isinstance(name, str) else repr(x)
 
 
+def _given(spec: Spec) -> dict[str, Any]:
+    """Return what differs from the defaults, besides the initializer."""
+    fields = dataclasses.fields(spec)[1:]
+    given = {field.name: getattr(spec, field.name) for field in fields}
+    return {name: value for name, value in given.items() if value not in (None, False)}
+
+
 def _extras(spec: Spec) -> str:
-    given = {n: getattr(spec, n) for n in ("fan", "dtype", "stream")}
-    return "".join(f", {n}={v!r}" for n, v in given.items() if v is not None)
+    return "".join(f", {name}={value!r}" for name, value in _given(spec).items())
 
 
 def _plain(spec: Spec) -> str:
@@ -246,8 +255,7 @@ def _read_pattern(config: Any) -> Any:
 
 def _spec_config(spec: Spec) -> dict[str, Any]:
     config: dict[str, Any] = {"initializer": serialize(spec.initializer)}
-    given = {n: getattr(spec, n) for n in ("fan", "dtype", "stream")}
-    return config | {n: to_plain(v) for n, v in given.items() if v is not None}
+    return config | {name: to_plain(value) for name, value in _given(spec).items()}
 
 
 def _read_spec(config: Any) -> Spec:
