@@ -19,32 +19,34 @@ class Placement(NamedTuple):
     explicit: tuple[str, ...]
 
 
-def resolve(out_sharding: Any, shape: tuple[int, ...]) -> Placement:
+def resolve(
+    out_sharding: Any, shape: tuple[int, ...], name: str = "out_sharding"
+) -> Placement:
     """Return where the array goes, or refuse what does not fit the shape."""
     mesh = jax.sharding.get_abstract_mesh()
     if isinstance(out_sharding, PartitionSpec):
         if mesh.empty:
             raise Refused(
-                f"out_sharding={out_sharding} has no mesh; call under "
+                f"{name}={out_sharding} has no mesh; call under "
                 "jax.set_mesh(mesh), or give NamedSharding(mesh, spec)."
             )
         out_sharding = NamedSharding(mesh, out_sharding)
     if not isinstance(out_sharding, NamedSharding):
         raise Refused(
-            "out_sharding must be a NamedSharding, a PartitionSpec or None, got "
+            f"{name} must be a NamedSharding, a PartitionSpec or None, got "
             f"{type(out_sharding).__name__}; give one of them.",
             TypeError,
         )
     if len(out_sharding.spec) > len(shape):
         raise Refused(
-            f"out_sharding={out_sharding.spec} names {len(out_sharding.spec)} axes; "
+            f"{name}={out_sharding.spec} names {len(out_sharding.spec)} axes; "
             f"give at most {len(shape)}."
         )
     try:
         out_sharding.shard_shape(shape)
     except ValueError as error:
         raise Refused(
-            f"out_sharding={out_sharding.spec} does not divide the shape "
+            f"{name}={out_sharding.spec} does not divide the shape "
             f"({error}); give a spec that does."
         ) from None
     kinds = () if mesh.empty else zip(mesh.axis_names, mesh.axis_types, strict=True)

@@ -12,6 +12,12 @@ LAST_LINES = {
     "flax_models": r"all [1-9]\d* weights hold their law",
     "fast_setup": r"all [1-9]\d* arrays equal jax.jit's, on 1 device, on 8, "
     "and in 2 processes",
+    "rules_llm": r"405,853,388,800 parameters planned; all 39 weights of the small one "
+    "hold their law on 1 and 8 devices",
+    "equinox_reinit": r"all 12 encoder arrays kept twice; the new heads learn: "
+    r"loss [\d.]+ to [\d.]+, and [\d.]+ to [\d.]+",
+    "ensemble": r"32 members on 8 devices, each as it is alone: "
+    r"spread [\d.]+ at the data, [\d.]+ away from it",
 }
 
 

@@ -58,8 +58,8 @@ EXPECTED = {
     ),
     "layers/0/out": ("'**/out'", [(8, 8)], "Keras's rule", 1 / 48**0.5, 256),
     "layers/1/up": ("'**/up'", [(8, 32)], "in_axis=(0,), out_axis=(1,)", 0.5, 1024),
-    "layers/2/norm": ("'**/norm'", [], "nothing", 0.0, 32),
-    "head": ("'head'", [], "nothing", 0.1, 3200),
+    "layers/2/norm": ("'**/norm'", [], "none", 0.0, 32),
+    "head": ("'head'", [], "none", 0.1, 3200),
     "extra": ("'extra'", [], "a function", None, 16),
 }  # fmt: skip
 
@@ -131,7 +131,7 @@ def test_a_plan_compiles_and_allocates_nothing(monkeypatch):
     monkeypatch.setattr(jax, "jit", None)
     plan = ij.plan(Rules([("**", "he_normal")]), tree)
     assert plan.bytes == 1000 * 4 << 40
-    assert len(jax.live_arrays()) == live
+    assert len(jax.live_arrays()) <= live
 
 
 def instead(path, spec):

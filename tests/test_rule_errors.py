@@ -25,6 +25,7 @@ TREE = {
 HE = ij.HeNormal()
 ALL = Rules([("**/bias", "zeros"), ("**", ij.RandomNormal())])
 ONES = Rules([("**", "ones")])
+ZEROS = Rules([("**/bias", "zeros")])
 
 
 def init(rules, tree=TREE, key=None, **kwargs):
@@ -39,6 +40,15 @@ RULES = [
         "init_tree: 2 of 3 leaves match no rule:\n"
         "  a/kernel (4, 6)\n"
         "  b/kernel (4, 2, 3)\n"
+        "add a rule or default=.",
+    ),
+    (
+        lambda: init(ZEROS, {"l": [{"w": struct(4)}] * 3, "x": struct(2)}),
+        "init_tree: 4 of 4 leaves match no rule:\n"
+        "  l/*/w (4,), 3 leaves\n"
+        "  x (2,)\n"
+        "1 of 1 rules have no leaf:\n"
+        "  '**/bias': matches nothing\n"
         "add a rule or default=.",
     ),
     (
@@ -77,7 +87,7 @@ RULES = [
         "init_tree: 'b/kernel' by rule '**/kernel': HeNormal() scales with fans, and a "
         "shape (4, 2, 3) of rank 3 does not say which axes are inputs; declare them: "
         "Spec(law, fan=Fan.dense_general(1, 2)), Fan.dense_general(2, 1), "
-        "Fan.experts(0), Fan.stacked(0), or 'conv'.",
+        "Fan.experts(0), Fan.stacked(0), 'conv', or the fan_in as a number.",
     ),
     (
         lambda: init(
@@ -87,7 +97,7 @@ RULES = [
         "scales "
         "with fans, and a shape (3, 3, 4, 8) of rank 4 does not say which axes are "
         "inputs; declare them: Spec(law, fan='conv'), Fan.conv(layout='OIHW'), "
-        "Fan.stacked(0, of=...), or Fan(in_axes, out_axes).",
+        "Fan.stacked(0, of=...), Fan(in_axes, out_axes), or the fan_in as a number.",
     ),
     (
         lambda: init(
@@ -96,8 +106,8 @@ RULES = [
         "init_tree: 'w' by rule '**': HeNormal(fan=Stacked()) scales with fans, and a "
         "shape (3, 3, 4, 8) of rank 4 does not say which axes are inputs; declare "
         "them: "
-        "Spec(law, fan='conv'), Fan.conv(layout='OIHW'), Fan.stacked(0, of=...), or "
-        "Fan(in_axes, out_axes).",
+        "Spec(law, fan='conv'), Fan.conv(layout='OIHW'), Fan.stacked(0, of=...), "
+        "Fan(in_axes, out_axes), or the fan_in as a number.",
     ),
     (
         lambda: init(Rules([("**", Spec(HE, fan=Fan.layout("oi")))])),
@@ -173,13 +183,13 @@ RULES = [
             ONES, shardings=NamedSharding(jax.make_mesh((8,), ("x",)), P("x"))
         ),
         re.compile(
-            r"init_tree: 'a/bias' by rule '\*\*': out_sharding=.* does not divide the "
+            r"init_tree: 'a/bias' by rule '\*\*': sharding=.* does not divide the "
             r"shape .*"
         ),
     ),
     (
         lambda: init(ONES, shardings=P("x")),
-        "init_tree: 'a/bias' by rule '**': out_sharding=P('x') has no mesh; call under "
+        "init_tree: 'a/bias' by rule '**': sharding=P('x') has no mesh; call under "
         "jax.set_mesh(mesh), or give NamedSharding(mesh, spec).".replace(
             "P('x')", str(P("x"))
         ),
@@ -319,7 +329,7 @@ KINDS = [
     ),
     (
         lambda: ij.init_ensemble(ONES, TREE, jax.random.key(0), 2.0),
-        "init_ensemble: must be an int, got float.",
+        "init_ensemble: n must be an int, got float.",
     ),
 ]
 

@@ -80,7 +80,7 @@ class Linen(nn.Module):
 class Nnx(nnx.Module):
     def __init__(self):
         rngs = nnx.Rngs(0)
-        self.blocks = nnx.Dict(first=nnx.Linear(4, 6, rngs=rngs))
+        self.first = nnx.Linear(4, 6, rngs=rngs)
         self.drop = nnx.Dropout(0.5, rngs=rngs)
 
 
@@ -130,7 +130,7 @@ TREES = {
         KERNEL,
     ),
     "Linen with boxes": (linen_params, ("layers_0", "kernel")),
-    "an NNX state": (nnx_state, ("blocks", "first", "kernel")),
+    "an NNX state": (nnx_state, ("first", "kernel")),
     "an Equinox module": (
         lambda: eqx.filter_eval_shape(Equinox),
         ("layers", 0, "weight"),
@@ -224,6 +224,15 @@ def test_a_sum_of_rules_asks_the_first_first():
         jax.random.key(0),
     )
     assert [x.max() for x in jax.tree.leaves(filled)] == [2, 1, 0]
+
+
+def test_a_sum_may_override_a_whole_rule():
+    """What the second rules have in vain is no mistake of the first."""
+    rules = Rules([("**/norm*/scale", "zeros")]) + ij.recipes.llama()
+    tree = {"norm": {"scale": SHAPE}, "embed": {"embedding": SHAPE}, "w": SHAPE}
+    filled = ij.init_tree(rules, tree | {"w": {"kernel": SHAPE}}, jax.random.key(0))
+    assert not filled["norm"]["scale"].any()
+    assert eval(repr(rules), vars(ij)) == rules
 
 
 def test_a_dead_rule_is_a_warning_if_not_strict():

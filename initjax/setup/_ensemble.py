@@ -87,7 +87,8 @@ def init_ensemble(
         key: One PRNG key, typed or raw; threefry.
         n: How many members, >= 1.
         shardings: Where the stacked leaves live, as of `init_tree`: the first axis of a
-            spec is that of the members.
+            spec is that of the members. Members of a function, and of laws that
+            factorize, are made on one device and then placed.
 
     Raises:
         ValueError: n < 1; an rbg key; what `init_tree` raises; a function's tree that
@@ -95,7 +96,9 @@ def init_ensemble(
         TypeError: n is no int; neither rules nor a function.
     """
     try:
-        if integer(n) < 1:
+        if isinstance(n, bool) or not isinstance(n, int):  # pyright: ignore[reportUnnecessaryIsInstance]  # users pass anything
+            raise Refused(f"n must be an int, got {type(n).__name__}.", TypeError)
+        if n < 1:
             raise Refused(f"needs one member or more, got n={n}.")
         if is_traced(key):
             raise Refused("runs outside jax.jit; inside, vmap over member keys.")
@@ -151,10 +154,13 @@ def _by_rules(rules: Rules, abstract: Any, root: Root, n: int, shardings: Any) -
 def _home(leaf: Leaf, n: int, of_all: bool) -> Sharding | None:
     """Return where a stacked leaf lives; one member's sharding leaves members whole."""
     stacked = leaf._replace(shape=(n, *leaf.shape))
-    if of_all or not isinstance(leaf.sharding, NamedSharding):
-        return placed_at(leaf.sharding, stacked)
-    mesh, spec = leaf.sharding.mesh, leaf.sharding.spec
-    return placed_at(NamedSharding(mesh, PartitionSpec(None, *spec)), stacked)
+    sharding = leaf.sharding
+    if not of_all and isinstance(sharding, NamedSharding):
+        sharding = NamedSharding(sharding.mesh, PartitionSpec(None, *sharding.spec))
+    try:
+        return placed_at(sharding, stacked)
+    except Refused as refused:
+        raise Refused(f"{leaf.name!r}: {refused}", refused.kind) from None
 
 
 def _words(root: Root, n: int, paths: Sequence[Path]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -52,7 +53,7 @@ def placed_at(sharding: Any, leaf: Leaf) -> Sharding | None:
     others = isinstance(sharding, Sharding) and not isinstance(sharding, NamedSharding)
     if sharding is None or others:
         return sharding
-    return on_devices(resolve(sharding, leaf.shape).sharding)
+    return on_devices(resolve(sharding, leaf.shape, "sharding").sharding)
 
 
 def make(order: Order, key: Any, progress: bool | None, caller: str) -> dict[int, Any]:
@@ -206,9 +207,12 @@ def _kept(have: Tree, whole: Tree) -> dict[int, Any]:
         if isinstance(value, jax.ShapeDtypeStruct):
             continue
         if (wanted := known.get(leaf.path)) is None:
+            names = [other.name for other in whole.leaves]
+            near = difflib.get_close_matches(leaf.name, names, n=1)
+            hint = "".join(f" (nearest is {name!r})" for name in near)
             raise Refused(
                 f"the checkpoint has {leaf.name!r}, and none of {len(known)} leaves is "
-                "called so in the tree; drop it, or rename it."
+                f"called so in the tree{hint}; drop it, or rename it."
             )
         if (wanted.shape, wanted.dtype) != (leaf.shape, leaf.dtype):
             raise Refused(

@@ -45,7 +45,7 @@ class PlanRow:
         mean: The promised mean of an entry; None for a function.
         std: The promised standard deviation; None for a function.
         bytes: Of the whole array.
-        shards: Over how many devices it is spread.
+        shards: In how many pieces it is spread over devices; 1 if each has the whole.
         stream: The path that its key comes from.
     """
 
@@ -108,13 +108,13 @@ class Plan:
             near = difflib.get_close_matches(name, [r.path for r in self.rows], n=1)
             hint = f"; nearest is {near[0]!r}" if near else ""
             raise KeyError(f"Plan.explain({path!r}): no such leaf{hint}.")
-        fans = " + ".join(_fans_text(f) for f in row.fans) or "-"
+        fans = " + ".join(_fans_text(f) for f in row.fans)
         lines = [
             f"{row.path}: {row.dtype}{list(row.shape)}, {human_bytes(row.bytes)}, "
-            f"on {row.shards} device{'s' * (row.shards > 1)}",
+            f"in {row.shards} shard{'s' * (row.shards > 1)}",
             f"  rule    {row.rule}",
             f"  law     {_law_text(row.law)}",
-            f"  fans    {fans} (in, out), by {row.fans_from}",
+            f"  fans    {f'{fans} (in, out), by ' * bool(fans)}{row.fans_from}",
             f"  entries mean {_number(row.mean)}, std {_number(row.std)}",
             f"  stream  fold_in_path(key, {', '.join(map(repr, row.stream))})",
         ]
@@ -250,7 +250,7 @@ def _promise(law: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Promise:
     if fan is not None:
         return Promise(promised, fan.each(shape), repr(fan))
     if promised is None or promised.fans is None:
-        return Promise(promised, (), "nothing: the law does not scale with fans")
+        return Promise(promised, (), "none: the law does not scale with them")
     axes = getattr(law, "in_axis", None)
     by = "Keras's rule" if axes is None else f"in_axis={axes}, out_axis={law.out_axis}"  # type: ignore[attr-defined]
     return Promise(promised, (promised.fans,), by)
@@ -273,9 +273,15 @@ def _row(rules: Rules, row: Assigned, job: Job, promises: _Promises) -> PlanRow:
         None if promise.law is None else promise.law.mean,
         None if promise.law is None else promise.law.std,
         math.prod(job.shape) * job.dtype.itemsize,
-        1 if job.sharding is None else len(job.sharding.device_set),
+        _pieces(job),
         row.stream,
     )
+
+
+def _pieces(job: Job) -> int:
+    if job.sharding is None or 0 in job.shape:
+        return 1
+    return math.prod(job.shape) // math.prod(job.sharding.shard_shape(job.shape))
 
 
 def _law_data(law: Any) -> Any:

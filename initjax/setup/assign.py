@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, cast
@@ -96,11 +97,11 @@ def _fitting(rank: int) -> str:
     if rank == 3:
         return (
             "Spec(law, fan=Fan.dense_general(1, 2)), Fan.dense_general(2, 1), "
-            "Fan.experts(0), Fan.stacked(0), or 'conv'"
+            "Fan.experts(0), Fan.stacked(0), 'conv', or the fan_in as a number"
         )
     return (
-        "Spec(law, fan='conv'), Fan.conv(layout='OIHW'), Fan.stacked(0, of=...), or "
-        "Fan(in_axes, out_axes)"
+        "Spec(law, fan='conv'), Fan.conv(layout='OIHW'), Fan.stacked(0, of=...), "
+        "Fan(in_axes, out_axes), or the fan_in as a number"
     )
 
 
@@ -128,7 +129,7 @@ def _check_coverage(
     if uncovered:
         lines += _listed(
             f"{len(uncovered)} of {len(leaves)} leaves match no rule",
-            [f"{leaf.name} {leaf.shape}" for leaf in uncovered],
+            _alike(uncovered),
         )
     if dead and (rules.strict or uncovered):
         lines += _listed(f"{len(dead)} of {len(rules.rules)} rules have no leaf", dead)
@@ -166,6 +167,19 @@ def _check_streams(rows: Sequence[Assigned]) -> None:
                 f"{other.leaf.name!r} and {row.leaf.name!r} would share the stream "
                 f"{'/'.join(map(str, row.stream))!r}; give each its own."
             )
+
+
+def _alike(leaves: Sequence[Leaf]) -> list[str]:
+    """Return the leaves, those that differ in numerals alone as one."""
+    groups: dict[tuple[str, Any], list[Leaf]] = {}
+    for leaf in leaves:
+        key = (re.sub(r"\b\d+\b", "*", leaf.name), leaf.shape)
+        groups.setdefault(key, []).append(leaf)
+    return [
+        f"{name} {shape}, {len(many)} leaves" if len(many) > 1
+        else f"{many[0].name} {shape}"
+        for (name, shape), many in groups.items()
+    ]  # fmt: skip
 
 
 def _listed(head: str, items: Sequence[str]) -> list[str]:

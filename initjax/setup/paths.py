@@ -124,7 +124,7 @@ def _spread(prefix: Any, tree: Any) -> list[Any]:
     except (ValueError, TypeError, KeyError) as error:
         raise Refused(
             "shardings must be one sharding, or a tree of them that is a prefix of "
-            f"the tree ({str(error).splitlines()[0]})."
+            f"the tree ({' '.join(str(error).split())[:400]})."
         ) from None
     return list(itertools.chain.from_iterable(jax.tree.leaves(lists, is_leaf=_is_list)))
 

@@ -101,7 +101,7 @@ class Rules:
     `?` a character, `[abc]` one of them, `{a,b}` alternatives, and a dot separates like
     a slash. An initializer is anything `get` takes, or a `Spec`. Rules are values:
     equal, hashable, JSON-able by `get_config` if no pattern or initializer is a
-    function. `a + b` asks a first.
+    function. `a + b` asks a first; the rules of b may then be left without a leaf.
 
     Args:
         rules: Pairs of pattern and initializer, in order.
@@ -137,12 +137,15 @@ class Rules:
             )
 
     def __add__(self, other: Rules) -> Rules:
-        """Return both lists of rules, this one's first."""
+        """Return both lists of rules, this one's first; the other's become optional."""
         if not isinstance(other, Rules):  # pyright: ignore[reportUnnecessaryIsInstance]  # as above
             return NotImplemented
         default = other.default if self.default is None else self.default
         strict = self.strict and other.strict
-        return Rules((*self.rules, *other.rules), default, strict)
+        rest = [
+            (r.pattern, dataclasses.replace(r.spec, optional=True)) for r in other.rules
+        ]
+        return Rules((*self.rules, *rest), default, strict)
 
     def __repr__(self) -> str:
         """Show one rule a line; `eval` gives an equal if no rule is a function."""
