@@ -26,7 +26,7 @@ DECLARATIONS = {
     "fused": (Fan.fused(3, axis=1), (4, 6)),
     "fused by length": (Fan.fused([4, 1, 1], axis=1), (4, 6)),
     "fused by name": (Fan.fused({"q": 4, "k": 1, "v": 1}, 0, Fan.layout("oi")), (6, 4)),
-    "fused in stacked": (Fan.stacked(0, Fan.fused(2, axis=-1)), (3, 4, 6)),
+    "fused in stacked": (Fan.stacked(0, Fan.fused(2, axis=-1)), (3, 4, 16)),
     "lookup": (Fan.embedding(), (6, 4)),
     "readout": (Fan.embedding("readout", features=0), (4, 6)),
     "given": (ij.Given(12, 3), (6,)),

@@ -23,7 +23,6 @@ TREE = {
     "b": {"kernel": struct(4, 2, 3)},
 }
 HE = ij.HeNormal()
-ALL = Rules([("**/bias", "zeros"), ("**", ij.RandomNormal())])
 ONES = Rules([("**", "ones")])
 ZEROS = Rules([("**/bias", "zeros")])
 
