@@ -1,4 +1,4 @@
-"""Laws made of laws: a law scaled, by layer, by depth, by width.
+"""Laws made of laws: a law scaled, as a whole or layer by layer.
 
 Every combinator is a law itself: frozen, JSON-able, on one stream with what it wraps.
 """
@@ -6,10 +6,9 @@ Every combinator is a law itself: frozen, JSON-able, on one stream with what it 
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Literal, NamedTuple, Self, cast
+from typing import Any, Self, cast
 
 import jax
 import numpy as np
@@ -201,93 +200,6 @@ class PerLayer(Wrapper):
         return axis
 
 
-class Growth(NamedTuple):
-    """How often the base model's fans go into those of a wider one, and what grows."""
-
-    fan_in: float
-    fan_out: float
-    role: Literal["input", "hidden", "output", "fixed"]
-
-
-def growth_of(fans: Fans, base: Fans) -> Growth:
-    """Return how a weight has grown, and its row of the muP table."""
-    grown = (fans.fan_in != base.fan_in, fans.fan_out != base.fan_out)
-    role = {(True, True): "hidden", (True, False): "output", (False, True): "input"}
-    return Growth(
-        fans.fan_in / base.fan_in,
-        fans.fan_out / base.fan_out,
-        cast("Any", role.get(grown, "fixed")),
-    )
-
-
-def _pair(value: Any) -> tuple[float, float]:
-    items = cast("Any", tuple(value) if isinstance(value, (tuple, list)) else (value,))
-    check = number(above=0)
-    if len(items) != 2:
-        raise Refused("must be a pair (fan_in, fan_out) of the base model.", TypeError)
-    return check(items[0]), check(items[1])
-
-
-@built_in
-@dataclass(frozen=True, slots=True, repr=False)
-class MuP(Wrapper):
-    """A law in the maximal update parametrization, relative to a base model.
-
-    The standard deviation is that of the law at the base fans, times, by the dimensions
-    that differ from the base (m_in = fan_in / base fan_in):
-
-    - input weights and biases (only fan_out grows): 1;
-    - hidden weights (both grow): m_in^(-1/2);
-    - output weights (only fan_in grows): 1 / m_in.
-
-    At the base fans it is the law, bit for bit. Vectors count as fan_in 1. Constants
-    are left alone. The model divides its attention logits by the head's dimension
-    instead of its square root, if that dimension grows; learning rates follow
-    `mup_learning_rates`.
-
-    Args:
-        initializer: A law, or an identifier of one.
-        base_fan: The pair (fan_in, fan_out) of the same weight in the base model.
-        seed: Stream tag: None, an int, a str, or a path of them.
-        dtype: What `dtype=None` means in a call.
-        fan: How the array is made up.
-
-    Raises:
-        ValueError: A base fan that is not positive.
-        TypeError: No law; no pair.
-
-    References:
-        Yang et al., "Tensor Programs V: Tuning large neural networks via zero-shot
-        hyperparameter transfer", 2022, table 3.
-    """
-
-    base_fan: Any = needed(_pair)
-
-    def _draw(self, shape: Shape, dtype: np.dtype[Any]) -> Draw:
-        return self._scaled(shape, dtype)._draw(shape, dtype)
-
-    def _law(self, shape: Shape, dtype: np.dtype[Any]) -> Law:
-        return self._scaled(shape, dtype)._law(shape, dtype)
-
-    def _needs_fan(self, shape: Shape) -> bool:
-        if self.fan is not None:
-            return self.fan.guesses(shape)
-        in_axis = getattr(self.initializer, "in_axis", None)
-        return len(shape) > 2 and in_axis is None
-
-    def _scaled(self, shape: Shape, dtype: np.dtype[Any]) -> Scaled:
-        inner, base_fans = self._inner(), Fans(*self.base_fan)
-        fans = inner._declared_fans(shape)
-        growth = growth_of(fans, base_fans)
-        power = {"hidden": -0.5, "output": -1.0}.get(growth.role, 0.0)
-        if self.fan is None and len(shape) < 2:  # for its law a vector is n to n
-            fans, base_fans = (Fans(f.fan_out, f.fan_out) for f in (fans, base_fans))
-        here = inner._std_at(shape, dtype, fans)
-        base = inner._std_at(shape, dtype, base_fans)
-        by = growth.fan_in**power * base / here if here else 1.0
-        return Scaled(inner, by)
-
-
 _Config = Any
 _TIMES: dict[type[Initializer], Callable[[_Config, Any], Initializer]] = {
     laws.VarianceScaling: lambda c, by: laws.VarianceScaling(
@@ -379,121 +291,3 @@ def per_layer(initializer: Any, scales: Any, axis: int = 0) -> PerLayer:
         axis: The axis that counts the layers.
     """
     return PerLayer(initializer, scales, axis)
-
-
-def mup(initializer: Any, base_fan: Any) -> MuP:
-    """Return a law in the maximal update parametrization; see `MuP`.
-
-    Args:
-        initializer: A law, or an identifier of one.
-        base_fan: The pair (fan_in, fan_out) of the same weight in the base model.
-    """
-    return MuP(initializer, base_fan)
-
-
-def depth_scaled(initializer: Any, layers: int, k: int = 2) -> Scaled:
-    """Return a law over sqrt(k layers): for the last weight of a residual branch.
-
-    The sum of k branches per layer then has the variance of one.
-
-    Args:
-        initializer: A law, or an identifier of one.
-        layers: How many layers, >= 1.
-        k: Residual branches per layer: 2 in a transformer.
-
-    References:
-        Radford et al., "Language models are unsupervised multitask learners", 2019
-        (GPT-2); Shoeybi et al., "Megatron-LM", 2019.
-    """
-    where = f"depth_scaled(layers={layers!r}, k={k!r})"
-    return Scaled(initializer, 1 / math.sqrt(_positive(where, layers * k)))
-
-
-def deepnorm(
-    initializer: Any,
-    encoder: int = 0,
-    decoder: int = 0,
-    part: Literal["encoder", "decoder"] | None = None,
-) -> Scaled:
-    """Return a law times DeepNorm's beta: for value, output and feed-forward weights.
-
-    beta is (8 N)^(-1/4) for an encoder or a decoder of N layers alone; with both, of N
-    and M layers, 0.87 (N^4 M)^(-1/16) in the encoder and (12 M)^(-1/4) in the decoder.
-    Query and key weights keep the law (the paper's is GlorotNormal). The model scales
-    its residual by alpha: (2 N)^(1/4) alone; with both 0.81 (N^4 M)^(1/16) in the
-    encoder and (3 M)^(1/4) in the decoder.
-
-    Args:
-        initializer: A law, or an identifier of one.
-        encoder: Layers of the encoder.
-        decoder: Layers of the decoder.
-        part: Where the weight is, if the model has both.
-
-    References:
-        Wang et al., "DeepNet: Scaling transformers to 1,000 layers", 2022, figure 2.
-    """
-    where = f"deepnorm(encoder={encoder!r}, decoder={decoder!r}, part={part!r})"
-    if not (encoder and decoder):
-        layers = _positive(where, encoder or decoder)
-        return Scaled(initializer, (8 * layers) ** -0.25)
-    n, m = _positive(where, encoder), _positive(where, decoder)
-    betas = {"encoder": 0.87 * (n**4 * m) ** (-1 / 16), "decoder": (12 * m) ** -0.25}
-    return Scaled(initializer, _choose(where, part, betas))
-
-
-def fixup(initializer: Any, branches: int, weights: int = 2) -> Scaled:
-    """Return a law times L^(-1 / (2 m - 2)): for weights inside a residual branch.
-
-    L is the number of branches, m of weights in one. The last weight of a branch and
-    the classifier are Zeros; a multiplier and biases are added to the model.
-
-    Args:
-        initializer: A law, or an identifier of one; the paper's is HeNormal.
-        branches: Residual branches of the network, >= 1.
-        weights: Weight layers in one branch, >= 2.
-
-    References:
-        Zhang et al., "Fixup initialization", ICLR 2019.
-    """
-    where = f"fixup(branches={branches!r}, weights={weights!r})"
-    power = -1 / (2 * _positive(where, weights, least=2) - 2)
-    return Scaled(initializer, _positive(where, branches) ** power)
-
-
-def t_fixup(
-    initializer: Any, layers: int, part: Literal["encoder", "decoder"] = "encoder"
-) -> Scaled:
-    """Return a law times T-Fixup's factor: for value, output and MLP weights.
-
-    0.67 N^(-1/4) in an encoder of N layers, (9 N)^(-1/4) in a decoder; the decoder's
-    factor also for both embeddings, drawn N(0, 1 / d). All other weights are
-    GlorotNormal, and the model has no layer normalization.
-
-    Args:
-        initializer: A law, or an identifier of one; the paper's is GlorotNormal.
-        layers: Layers of the encoder or the decoder, >= 1.
-        part: Which of the two.
-
-    References:
-        Huang et al., "Improving transformer optimization through better
-        initialization", ICML 2020.
-    """
-    where = f"t_fixup(layers={layers!r}, part={part!r})"
-    n = _positive(where, layers)
-    by = {"encoder": 0.67 * n**-0.25, "decoder": (9 * n) ** -0.25}
-    return Scaled(initializer, _choose(where, part, by))
-
-
-def _positive(where: str, value: Any, least: int = 1) -> int:
-    try:
-        if integer(value) < least:
-            raise Refused(f"needs whole numbers >= {least}; count the layers.")
-        return integer(value)
-    except Refused as refused:
-        raise refused.at(where) from None
-
-
-def _choose(where: str, part: Any, options: Mapping[str, float]) -> float:
-    if part not in options:
-        raise ValueError(f"{where}: part must be one of {tuple(options)}.")
-    return options[part]

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from ._combinators import depth_scaled, scaled
+from ._combinators import scaled
 from ._declarations import Fan
+from ._depth import depth_scaled
 from .laws import (
     GlorotUniform,
     LecunNormal,

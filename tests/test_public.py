@@ -67,6 +67,7 @@ LAYERS = [
     "laws",
     "_clone _registry nn",
     "_combinators",
+    "_depth _mup",
     "setup.jaxprs setup.canonical",
     "setup.rounding",
     "setup.trace setup.keys",

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from .._combinators import Growth, MuP, growth_of
 from .._declarations import vector_fans
 from .._errors import Refused
 from .._fans import Fans
 from .._initializer import Initializer
+from .._mup import Growth, MuP, growth_of
 from .assign import Assigned, assign
 from .paths import Path, Tree, read_tree
 from .patterns import exactly
