@@ -6,6 +6,7 @@ Every combinator is a law itself: frozen, JSON-able, on one stream with what it 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Self, cast
@@ -15,7 +16,7 @@ import numpy as np
 
 from . import _samplers as samplers
 from . import laws
-from ._arguments import as_number
+from ._arguments import as_number, needs
 from ._compile import Draw
 from ._errors import Refused
 from ._fans import Fans
@@ -124,6 +125,8 @@ class Scaled(Wrapper):
 
     def _draw(self, shape: Shape, dtype: np.dtype[Any]) -> Draw:
         inner = self._inner()
+        if isinstance(inner, laws.RandomUniform) and not _is(self.by, 1):
+            needs(dtype, "float")  # integers times a number are another law
         if (law := _times(inner, self.by)) is not None:
             return law._make(shape, dtype)
         return _multiplied(inner, self.by, shape, dtype)
@@ -173,6 +176,7 @@ class PerLayer(Wrapper):
     axis: int = checked(0, integer)
 
     def _draw(self, shape: Shape, dtype: np.dtype[Any]) -> Draw:
+        needs(dtype, "float", "complex")
         axis = self._axis(shape)
         by = np.asarray(self.scales).reshape(
             [-1 if i == axis else 1 for i in range(len(shape))]
@@ -184,6 +188,10 @@ class PerLayer(Wrapper):
         law = self._inner()._promise(shape, dtype)
         layers = [_scaled_law(law, by) for by in self.scales]
         return mixture_law(layers, [1.0] * len(layers))
+
+    def _std_at(self, shape: Shape, dtype: np.dtype[Any], fans: Fans) -> float:
+        square = sum(by * by for by in self.scales) / len(self.scales)
+        return math.sqrt(square) * self._inner()._std_at(shape, dtype, fans)
 
     def _axis(self, shape: Shape) -> int:
         if not -len(shape) <= self.axis < len(shape):
@@ -227,9 +235,13 @@ _TIMES: dict[type[Initializer], Callable[[_Config, Any], Initializer]] = {
 _TIMES.update(dict.fromkeys(laws.scaling.NAMED_CASES, _TIMES[laws.VarianceScaling]))
 
 
+def _is(by: Any, value: float) -> bool:
+    return not isinstance(by, jax.Array) and by == value
+
+
 def _times(law: Initializer, by: Any) -> Initializer | None:
     """Return a law with its parameters multiplied, or None if it has none."""
-    if not isinstance(by, jax.Array) and by == 0:
+    if _is(by, 0):
         return None
     times = _TIMES.get(type(law))
     return None if times is None else times(law, by)
@@ -243,19 +255,38 @@ def _multiplied(
     wide = np.result_type(dtype, np.complex64) if dtype.kind == "c" else work
     draw = inner._make(shape, wide)
     factor = as_number("by", by, work)
-    options = (("draw", draw._replace(numbers=())),)
+    bounds = () if wide == dtype else _bounds(inner, shape, wide)
+    kept = tuple(as_number("by", bound * by, work) for bound in bounds)
+    options = (("draw", draw._replace(numbers=())), ("bounded", bool(bounds)))
     return draw._replace(
-        sampler=multiplied, numbers=(factor, *draw.numbers), options=options
+        sampler=multiplied, numbers=(factor, *kept, *draw.numbers), options=options
     )
 
 
+def _bounds(law: Initializer, shape: Shape, dtype: np.dtype[Any]) -> tuple[Any, ...]:
+    """Return the bounds that rounding must keep, if the law promises any."""
+    try:
+        promise = law._promise(shape, dtype)
+    except Refused:  # a user's law need not promise anything
+        return ()
+    return (promise.low, promise.high) if math.isfinite(promise.low) else ()
+
+
 def multiplied(
-    key: Any, shape: Shape, dtype: Any, by: Any, *numbers: Any, draw: Draw
+    key: Any,
+    shape: Shape,
+    dtype: Any,
+    by: Any,
+    *numbers: Any,
+    draw: Draw,
+    bounded: bool,
 ) -> jax.Array:
-    """Draw in a wide dtype, multiply, round once."""
+    """Draw in a wide dtype, multiply, round once inside the bounds."""
     wide = by.dtype if np.dtype(dtype).kind != "c" else dtype
+    low, high = numbers[:2] if bounded else (None, None)
+    numbers = numbers[2:] if bounded else numbers
     x = draw.sampler(key, shape, wide, *numbers, **dict(draw.options))
-    return samplers.rounded(x * by.astype(x.dtype), dtype)
+    return samplers.rounded(x * by.astype(x.dtype), dtype, low, high)
 
 
 def _scaled_law(law: Law, by: float) -> Law:

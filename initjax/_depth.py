@@ -26,7 +26,8 @@ def depth_scaled(initializer: Any, layers: int, k: int = 2) -> Scaled:
         (GPT-2); Shoeybi et al., "Megatron-LM", 2019.
     """
     where = f"depth_scaled(layers={layers!r}, k={k!r})"
-    return Scaled(initializer, 1 / math.sqrt(_positive(where, layers * k)))
+    branches = _positive(where, layers) * _positive(where, k)
+    return Scaled(initializer, 1 / math.sqrt(branches))
 
 
 def deepnorm(
@@ -54,6 +55,9 @@ def deepnorm(
     """
     where = f"deepnorm(encoder={encoder!r}, decoder={decoder!r}, part={part!r})"
     if not (encoder and decoder):
+        alone = "encoder" if encoder else "decoder"
+        if part not in (None, alone):
+            raise ValueError(f"{where}: there is an {alone} alone; leave part out.")
         layers = _positive(where, encoder or decoder)
         return Scaled(initializer, (8 * layers) ** -0.25)
     n, m = _positive(where, encoder), _positive(where, decoder)
@@ -114,6 +118,6 @@ def _positive(where: str, value: Any, least: int = 1) -> int:
 
 
 def _choose(where: str, part: Any, options: Mapping[str, float]) -> float:
-    if part not in options:
+    if not isinstance(part, str) or part not in options:
         raise ValueError(f"{where}: part must be one of {tuple(options)}.")
     return options[part]

@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 
+from . import laws
 from ._combinators import Scaled, Wrapper
 from ._compile import Draw
 from ._errors import Refused
@@ -16,6 +17,8 @@ from ._law import Law
 from ._registry import built_in
 
 Shape = tuple[int, ...]
+
+_POWERS = {"hidden": -0.5, "output": -1.0}  # of m_in, by what grows
 
 
 class Growth(NamedTuple):
@@ -87,6 +90,8 @@ class MuP(Wrapper):
         return self._scaled(shape, dtype)._law(shape, dtype)
 
     def _needs_fan(self, shape: Shape) -> bool:
+        if isinstance(self.initializer, (laws.Zeros, laws.Ones, laws.Constant)):
+            return False
         if self.fan is not None:
             return self.fan.guesses(shape)
         in_axis = getattr(self.initializer, "in_axis", None)
@@ -96,13 +101,19 @@ class MuP(Wrapper):
         inner, base_fans = self._inner(), Fans(*self.base_fan)
         fans = inner._declared_fans(shape)
         growth = growth_of(fans, base_fans)
-        power = {"hidden": -0.5, "output": -1.0}.get(growth.role, 0.0)
+        power = _POWERS.get(growth.role, 0.0)
         if self.fan is None and len(shape) < 2:  # for its law a vector is n to n
             fans, base_fans = (Fans(f.fan_out, f.fan_out) for f in (fans, base_fans))
         here = inner._std_at(shape, dtype, fans)
         base = inner._std_at(shape, dtype, base_fans)
-        by = growth.fan_in**power * base / here if here else 1.0
-        return Scaled(inner, by)
+        is_constant = here == 0 or not inner._make(shape, dtype).random
+        return Scaled(inner, 1.0 if is_constant else growth.fan_in**power * base / here)
+
+    def _std_at(self, shape: Shape, dtype: np.dtype[Any], fans: Fans) -> float:
+        base = Fans(*self.base_fan)
+        growth = growth_of(fans, base)
+        power = _POWERS.get(growth.role, 0.0)
+        return growth.fan_in**power * self._inner()._std_at(shape, dtype, base)
 
 
 def mup(initializer: Any, base_fan: Any) -> MuP:

@@ -134,9 +134,9 @@ def complex_disk(key: jax.Array, shape: Shape, dtype: Any, stddev: Number) -> ja
     return _on_circle(jnp.sqrt(2 * radius) * stddev, phase)
 
 
-def rounded(x: jax.Array, dtype: Any) -> jax.Array:
-    """Round once to `dtype`; a narrow one saturates."""
-    return x if x.dtype == dtype else _settle(x, dtype)
+def rounded(x: jax.Array, dtype: Any, low: Any = None, high: Any = None) -> jax.Array:
+    """Round once to `dtype`, inside [low, high]; a narrow dtype saturates."""
+    return x if x.dtype == dtype else _settle(x, dtype, low, high)
 
 
 def _at(value: float, work: Any) -> Any:

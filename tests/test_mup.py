@@ -517,3 +517,32 @@ WRONG = [
 @pytest.mark.parametrize(("call", "kind", "message"), WRONG)
 def test_wrong_use_is_refused(call, kind, message):
     assert_refused(call, kind, message)
+
+
+def test_layers_of_a_scanned_model_grow_as_one_layer():
+    stacked = ij.per_layer(ij.LecunNormal(fan=Fan.stacked(0)), [0.5, 1.0])
+    wide = ij.mup(stacked, (64, 64)).law((2, 256, 256))
+    assert wide.std == pytest.approx(stacked.law((2, 64, 64)).std / 2)
+
+
+CONVOLUTIONS = {
+    "output": ((3, 3, 256, 128), (9 * 64, 9 * 128), (3, 3, 64, 128), 1 / 4),
+    "input": ((3, 3, 32, 256), (9 * 32, 9 * 64), (3, 3, 32, 64), 1.0),
+    "hidden": ((3, 3, 256, 256), (9 * 64, 9 * 64), (3, 3, 64, 64), 1 / 2),
+}
+
+
+@pytest.mark.parametrize("role", CONVOLUTIONS)
+def test_an_orthogonal_convolution_grows_as_its_matrix(role):
+    shape, base_fan, base_shape, ratio = CONVOLUTIONS[role]
+    init = ij.Orthogonal(fan="conv")
+    wide, base = ij.mup(init, base_fan).law(shape), init.law(base_shape)
+    assert wide.std / base.std == pytest.approx(ratio)
+
+
+@pytest.mark.parametrize("init", [ij.HeNormal(), ij.RandomUniform(-0.1, 0.3)])
+def test_a_scaled_layer_keeps_its_bounds_in_bfloat16(init):
+    law = ij.per_layer(init, [0, 0.5, 1, 3])
+    x = np.asarray(law(root(), (4, 100, 250), jnp.bfloat16), np.float64)
+    assert law.law(x.shape).low <= x.min()
+    assert x.max() <= law.law(x.shape).high

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
@@ -71,7 +72,15 @@ class Orthogonal(Initializer):
         return True
 
     def _std_at(self, shape: Shape, dtype: np.dtype[Any], fans: Fans) -> float:
-        return abs(float(self.gain)) / math.sqrt(max(*fans, 1))
+        if self.fan is not None and (axes := self.fan.blocks(shape)):
+            block = dataclasses.replace(self, fan=self.fan.block(shape))
+            one = tuple(n for i, n in enumerate(shape) if i not in axes)
+            return block._std_at(one, dtype, fans)
+        columns = max(self._matrix(shape, dtype)[1], 1)
+        window = self._declared_fans(shape).fan_out / columns
+        return abs(float(self.gain)) / math.sqrt(
+            max(fans.fan_in, fans.fan_out / (window or 1), 1)
+        )
 
     def _law(self, shape: Shape, dtype: np.dtype[Any]) -> Law:
         sides = self._matrix(shape, dtype)
@@ -141,7 +150,7 @@ class DeltaOrthogonal(Initializer):
         return True
 
     def _std_at(self, shape: Shape, dtype: np.dtype[Any], fans: Fans) -> float:
-        return abs(float(self.gain)) / math.sqrt(max(*fans, 1))
+        return abs(float(self.gain)) / math.sqrt(max(fans.fan_out, 1))
 
     def _law(self, shape: Shape, dtype: np.dtype[Any]) -> Law:
         self._check(shape, dtype)

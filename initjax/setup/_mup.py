@@ -39,8 +39,7 @@ def mup_rules(rules: Rules, base_tree: Any) -> Rules:
 
     Args:
         rules: The rules of the base model; what they declare of fans holds for both.
-        base_tree: The base model's tree of shapes, as of `init_tree`; every width that
-            will grow differs from those that will not.
+        base_tree: The base model's tree of shapes, as of `init_tree`.
 
     Raises:
         ValueError: What `init_tree` raises for the base tree; parts of a fused array
