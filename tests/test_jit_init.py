@@ -532,7 +532,7 @@ def test_a_bar_counts_to_the_end(name, monkeypatch):
     seen = []
 
     @contextlib.contextmanager
-    def bar(arrays, size):
+    def bar(arrays, size, caller):
         left = [arrays, size]
 
         def report(more, more_bytes):
