@@ -25,11 +25,18 @@ def shape_of(case):
 
 def accepted(dtype):
     """The laws that draw this dtype: those without a mean or a cut, if complex."""
-    if dtype not in COMPLEX:
+    if dtype in ("float32", "bfloat16"):
         return LAWS
+    if dtype not in COMPLEX:  # laws of laws and of parts: two dtypes will do
+        return [case for case in LAWS if is_plain(case.init)]
     kinds = ("normal", "scaling", "glorot", "he", "lecun", "experts")
-    named = [case for case in LAWS if case.name.startswith(kinds)]
+    plain = [case for case in LAWS if is_plain(case.init)]
+    named = [case for case in plain if case.name.startswith(kinds)]
     return [case for case in named if not getattr(case.init, "mean", 0)]
+
+
+def is_plain(init):
+    return init.fan is None and not hasattr(init, "initializer")
 
 
 def families(dtype):

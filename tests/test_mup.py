@@ -38,20 +38,15 @@ def struct(*shape, dtype="float32"):
 
 # -- coordinates: what every layer puts out does not depend on the width ---------------
 
-WIDTHS = {"MLP": (64, 512), "transformer": (64, 512)}
-each_model = pytest.mark.parametrize(
-    "model", sweep.MODELS, ids=lambda model: model.name
-)
 
+def test_activations_stay_in_mup_and_grow_in_the_standard_parametrization(key):
+    """After 1 and 10 steps of SGD, scale and change of every layer of a transformer.
 
-@each_model
-def test_activations_stay_in_mup_and_grow_in_the_standard_parametrization(model, key):
-    """After 1 and 10 steps of SGD, scale and change of every layer, logits included.
-
-    The example does the same at all widths for both models.
+    The example, a test too, does so at widths 64 to 2048, and for an MLP.
     """
+    (model,) = (model for model in sweep.MODELS if model.name == "transformer")
     found = {
-        name: sweep.coordinates(model, name, jax.random.clone(key), WIDTHS[model.name])
+        name: sweep.coordinates(model, name, jax.random.clone(key), (64, 512))
         for name in sweep.NAMES
     }
     assert found["muP"].keys() == {*model.layers}
