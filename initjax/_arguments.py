@@ -48,6 +48,17 @@ def as_number(name: str, value: Any, dtype: np.dtype[Any]) -> Any:
         ) from None
 
 
+def as_asked(x: Any, shape: Shape, dtype: Any, who: str) -> Any:
+    """Return what a user's function made, or refuse another shape or dtype."""
+    if (x.shape, x.dtype) != (shape, dtype):
+        raise Refused(
+            f"{who} returned shape {x.shape} and dtype {x.dtype}, not the asked "
+            f"{shape} and {dtype}; return what was asked.",
+            TypeError,
+        )
+    return x
+
+
 def as_dtype(dtype: Any) -> np.dtype[Any]:
     """Return the dtype that comes out, or refuse what JAX would silently narrow."""
     wide = bool(jax.config.jax_enable_x64)  # pyright: ignore[reportAttributeAccessIssue]  # flags are set at run time

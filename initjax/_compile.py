@@ -81,12 +81,17 @@ def _prepare(
     reuse: bool,
 ) -> Prepared:
     draw = config._make(shape, dtype)
-    stream = draw.random and not draw.folded
-    path = path_of(getattr(config, "seed", None)) if stream else ()
-    numbers = (digest_words(path), *draw.numbers) if path else draw.numbers
+    numbers, has_path = numbers_of(config, draw)
     make = _compiled if _is_hashable(draw.options) else _compiled.__wrapped__
-    run = make(draw._replace(numbers=()), shape, dtype, bool(path), placement, reuse)
+    run = make(draw._replace(numbers=()), shape, dtype, has_path, placement, reuse)
     return Prepared(run, numbers, draw.random)
+
+
+def numbers_of(config: Any, draw: Draw) -> tuple[tuple[Any, ...], bool]:
+    """Return what a run takes after the key, and whether a path to fold is first."""
+    folds = draw.random and not draw.folded
+    path = path_of(getattr(config, "seed", None)) if folds else ()
+    return ((digest_words(path), *draw.numbers) if path else draw.numbers), bool(path)
 
 
 _prepare_known = functools.lru_cache(maxsize=4096)(_prepare)

@@ -15,7 +15,7 @@ from ._bits import fold_in_block
 from ._compile import Draw
 from ._declarations import Declaration, Parts, part_shapes
 from ._law import Law, mixture_law
-from ._streams import digest_words, path_of
+from ._streams import Path, digest_words, path_of
 
 Shape = tuple[int, ...]
 
@@ -77,17 +77,12 @@ def _side_by_side(
 ) -> Draw:
     """Return the draw of parts, each on the stream of its clone."""
     shapes = part_shapes(shape, parts)
-    if not hasattr(config, "seed"):
-        draws = [draw_of(_with_fan(config, parts.of), s, dtype) for s in shapes]
-    else:
-        path = path_of(config.seed)  # type: ignore[attr-defined]
-        clones = [
-            _with_fan(config, parts.of, seed=(*path, name)) for name in parts.names
-        ]
-        draws = [
-            _folded(draw_of(clone, s, dtype), clone)
-            for clone, s in zip(clones, shapes, strict=True)
-        ]
+    path, seeded = path_of(getattr(config, "seed", None)), hasattr(config, "seed")
+    draws: list[Draw] = []
+    for name, part_shape in zip(parts.names, shapes, strict=True):
+        stream = (*path, name)
+        clone = _with_fan(config, parts.of, **({"seed": stream} if seeded else {}))
+        draws.append(_folded(draw_of(clone, part_shape, dtype), stream))
     bare = [draw._replace(numbers=()) for draw in draws]
     counts = tuple(len(draw.numbers) for draw in draws)
     common: dict[str, Any] = {
@@ -112,11 +107,11 @@ def _side_by_side(
     return Draw(unequal_parts, numbers, options, **common)
 
 
-def _folded(draw: Draw, clone: Any) -> Draw:
-    """Return a draw that folds the clone's path into the key by itself."""
+def _folded(draw: Draw, path: Path) -> Draw:
+    """Return a draw that folds a part's path into the key by itself."""
     if draw.folded or not draw.random:
         return draw
-    words = digest_words(path_of(clone.seed))
+    words = digest_words(path)
     options = (("draw", draw._replace(numbers=())),)
     return draw._replace(
         sampler=on_stream, numbers=(words, *draw.numbers), options=options, folded=True

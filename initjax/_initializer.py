@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from ._arguments import as_dtype, as_shape, show_dtype
+from ._arguments import as_asked, as_dtype, as_shape, show_dtype
 from ._compile import Draw, prepare
 from ._composed import draw_of, law_of
 from ._config import read_fields, to_plain
@@ -216,14 +216,7 @@ class Initializer:
     def _sample_config(
         key: jax.Array, shape: Shape, dtype: Any, *, config: Initializer
     ) -> jax.Array:
-        x = config._sample(key, shape, dtype)
-        if (x.shape, x.dtype) != (shape, dtype):
-            raise Refused(
-                f"_sample returned shape {x.shape} and dtype {x.dtype}, not the asked "
-                f"{shape} and {dtype}; return what was asked.",
-                TypeError,
-            )
-        return x
+        return as_asked(config._sample(key, shape, dtype), shape, dtype, "_sample")
 
     def _sample(self, key: jax.Array, shape: Shape, dtype: Any) -> jax.Array:
         """Return the array: a law's mathematics, in jax.numpy and jax.random."""

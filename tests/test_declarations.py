@@ -136,3 +136,18 @@ def test_parts_of_different_fans_have_the_law_of_their_mixture(key):
     assert error < 5
     assert law.std == pytest.approx(np.sqrt((3 / 600 + 1 / 200) / 4))
     assert law.cdf(np.asarray([law.low, 0.0, law.high])).tolist() == [0.0, 0.5, 1.0]
+
+
+class Mine(ij.Initializer):
+    """A law of a user's own, without a stream tag."""
+
+    def _sample(self, key, shape, dtype):
+        return jax.random.normal(key, shape, dtype)
+
+
+@pytest.mark.parametrize("parts", [2, [100, 300]])
+def test_parts_of_a_law_without_a_stream_tag_are_independent(parts):
+    x = Mine(fan=Fan.fused(parts, axis=0))(root(), (400, 5))
+    first, second = x[:100].ravel(), x[-100:].ravel()
+    assert abs(np.corrcoef(first, second)[0, 1]) < 5 / np.sqrt(first.size)
+    assert len(np.unique(x)) > x.size - 5  # a chance meeting or two of 24-bit numbers

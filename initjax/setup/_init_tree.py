@@ -79,7 +79,9 @@ def _traced(key: jax.Array, row: Assigned, job: Job) -> jax.Array:
     """Return one array inside a traced function."""
     mine = fold_in_words(key, row.stream)
     if not isinstance(job.law, Initializer):
-        return job.law(mine, job.shape, job.dtype)
+        x = job.law(mine, job.shape, job.dtype)
+        placed = job.sharding
+        return x if placed is None else jax.lax.with_sharding_constraint(x, placed)
     return job.law(mine, job.shape, job.dtype, out_sharding=job.sharding)  # type: ignore[arg-type]
 
 

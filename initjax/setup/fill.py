@@ -12,11 +12,11 @@ import numpy as np
 from jax.sharding import Sharding, SingleDeviceSharding
 
 from .. import _samplers as samplers
+from .._arguments import as_asked
 from .._bits import fold_in_block
-from .._compile import LAW, Draw
+from .._compile import LAW, Draw, numbers_of
 from .._errors import Refused
 from .._initializer import Initializer
-from .._streams import digest_words, path_of
 from .execute import SMALL, Report, compiling, moved, no_mesh
 from .keys import KeyKind
 
@@ -92,25 +92,16 @@ def filling(job: Job, kind: KeyKind) -> Filling:
     except Refused as refused:
         message = f"{job.where}: {job.law!r}(key, shape={job.shape}): {refused}"
         raise Refused(message, refused.kind) from None
-    stream = draw.random and not draw.folded
-    path = path_of(getattr(job.law, "seed", None)) if stream else ()
-    numbers = (digest_words(path), *draw.numbers) if path else draw.numbers
+    numbers, has_path = numbers_of(job.law, draw)
     bare = draw._replace(numbers=())
-    recipe = Recipe(bare, job.shape, job.dtype, bool(path), kind, job.sharding)
+    recipe = Recipe(bare, job.shape, job.dtype, has_path, kind, job.sharding)
     return Filling(recipe, numbers, job.where)
 
 
 def _called(
     key: Any, shape: Shape, dtype: Any, *, function: Callable[..., Any]
 ) -> jax.Array:
-    x = function(key, shape, dtype)
-    if (x.shape, x.dtype) != (shape, dtype):
-        raise Refused(
-            f"{function!r} returned shape {x.shape} and dtype {x.dtype}, not the asked "
-            f"{shape} and {dtype}; return what was asked.",
-            TypeError,
-        )
-    return x
+    return as_asked(function(key, shape, dtype), shape, dtype, repr(function))
 
 
 def _lowered(one: Filling) -> Any:
