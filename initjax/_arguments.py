@@ -50,6 +50,8 @@ def as_number(name: str, value: Any, dtype: np.dtype[Any]) -> Any:
 
 def as_asked(x: Any, shape: Shape, dtype: Any, who: str) -> Any:
     """Return what a user's function made, or refuse another shape or dtype."""
+    if not (hasattr(x, "shape") and hasattr(x, "dtype")):
+        raise Refused(f"{who} returned {x!r}, not an array of {shape}.", TypeError)
     if (x.shape, x.dtype) != (shape, dtype):
         raise Refused(
             f"{who} returned shape {x.shape} and dtype {x.dtype}, not the asked "

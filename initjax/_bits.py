@@ -112,15 +112,25 @@ def _use_up(key: jax.Array) -> None:
         jax.random.bits(key, (0,))  # dead code: never computed
 
 
-def counters(shape: tuple[int, ...]) -> tuple[jax.Array, jax.Array]:
+def counters(
+    shape: tuple[int, ...],
+    whole: tuple[int, ...] | None = None,
+    start: Any = None,
+) -> tuple[jax.Array, jax.Array]:
     """Return the high and low 32 bits of every element's row-major index.
 
     Built from one iota per axis, so the partitioner gives each device its own indices.
+
+    Args:
+        shape: The array's shape.
+        whole: The shape of the array that it is a block of; None is its own.
+        start: Where the block begins on every axis; None is at 0.
     """
+    whole = shape if whole is None else whole
     lo = jnp.zeros(shape, jnp.uint32)
     hi = jnp.zeros(shape, jnp.uint32)
-    wide = math.prod(shape) > 2**32
-    for axis, size in enumerate(shape):
+    wide = math.prod(whole) > 2**32
+    for axis, size in enumerate(whole):
         if size > 2**32:
             raise Refused(
                 f"axis {axis} has {size} entries, the counter 2**32 an axis; "
@@ -128,8 +138,10 @@ def counters(shape: tuple[int, ...]) -> tuple[jax.Array, jax.Array]:
             )
         if size == 1:
             continue
-        stride = math.prod(shape[axis + 1 :])
+        stride = math.prod(whole[axis + 1 :])
         index = lax.broadcasted_iota(jnp.uint32, shape, axis)
+        if start is not None:
+            index = index + start[axis]
         if not wide:
             lo = lo + index * stride if stride > 1 else lo + index
             continue

@@ -65,20 +65,24 @@ def place(
     """
     sharding, explicit = placement
     if not elementwise:
-        compute = jax.jit(run)
-        move = jax.jit(_identity, out_shardings=sharding)
-        if explicit:
-            move = functools.partial(jax.sharding.reshard, out_shardings=sharding)
-
-        def compute_then_move(*args: Any) -> jax.Array:
-            return move(compute(*args))
-
-        return compute_then_move
+        compute, move = jax.jit(run), _mover(placement)
+        return lambda *args: move(compute(*args))
     if explicit:
         return jax.jit(
             jax.sharding.auto_axes(run, axes=explicit, out_sharding=sharding)
         )
     return jax.jit(run, out_shardings=sharding)
+
+
+def placed(x: jax.Array, sharding: Any) -> jax.Array:
+    """Return an array where it belongs, traced or not."""
+    return _mover(resolve(sharding, x.shape))(x)
+
+
+def _mover(placement: Placement) -> Callable[[jax.Array], jax.Array]:
+    if placement.explicit:
+        return functools.partial(jax.sharding.reshard, out_shardings=placement.sharding)
+    return jax.jit(_identity, out_shardings=placement.sharding)
 
 
 def _identity(x: jax.Array) -> jax.Array:

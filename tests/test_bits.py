@@ -55,6 +55,15 @@ def test_counters_go_on_beyond_32_bits(shape):
     np.testing.assert_array_equal(tail(root()), b0 ^ b1)
 
 
+def test_counters_of_a_block_are_those_of_the_whole():
+    whole, start = (2**17, 2**17, 5), (2**17 - 2, 2**16 + 3, 1)
+    hi, lo = _bits.counters((2, 3, 4), whole, jnp.uint32(start))
+    for at in np.ndindex(2, 3, 4):
+        a, b, c = (x + i for x, i in zip(start, at, strict=True))
+        index = (a * whole[1] + b) * whole[2] + c
+        assert (int(hi[at]) << 32) + int(lo[at]) == index, at
+
+
 @pytest.mark.parametrize("partitionable", [True, False])
 @pytest.mark.parametrize("impl", ["threefry2x32", "rbg"])
 def test_split_in_two_is_split(impl, partitionable):

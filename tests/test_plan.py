@@ -1,6 +1,7 @@
 """Plans and fingerprints: what will be made, and what was."""
 
 import json
+import re
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ from jax.sharding import PartitionSpec as P
 
 import initjax as ij
 from initjax import Fan, Rules, Spec
+from initjax.setup import _fingerprint
 
 
 def struct(*shape, dtype="float32"):
@@ -178,10 +180,10 @@ def weights():
 
 
 def test_a_fingerprint_is_of_content_not_of_order_container_or_place():
-    tree, mesh = weights(), jax.make_mesh((8,), ("x",))
+    tree, mesh = weights(), jax.make_mesh((4, 2), ("x", "y"))
     wanted = ij.fingerprint(tree)
     assert ij.fingerprint({"b.c": tree["b"]["c"], "a": np.asarray(tree["a"])}) == wanted
-    for spec in (P("x"), P(None, "x"), P()):
+    for spec in (P(("x", "y")), P(None, "x"), P("y", "x"), P()):
         placed = jax.device_put(tree["a"], NamedSharding(mesh, spec))
         assert ij.fingerprint(tree | {"a": placed}) == wanted
     assert ij.fingerprint({"w": jnp.arange(6.0).reshape(2, 3)}) == (
@@ -227,6 +229,21 @@ def test_every_dtype_has_a_fingerprint(dtype):
         y = x.at[7].set(jnp.zeros((), dtype))
         assert len({ij.fingerprint({"x": x}), ij.fingerprint({"x": y})}) == 2
         assert ij.fingerprint({"x": x}) == ij.fingerprint({"x": x.copy()})
+
+
+def test_a_fingerprint_sees_all_bits_of_wide_numpy_arrays():
+    one, two = ({"x": np.array([1.0, x])} for x in (1, 1 + 1e-12))
+    assert ij.fingerprint(one) != ij.fingerprint(two)
+
+
+def test_no_device_waits_for_another_to_be_hashed():
+    """Programs that wait for each other can do so for ever on simulated devices."""
+    mesh = jax.make_mesh((4, 2), ("x", "y"))
+    x = jax.device_put(jnp.ones((8, 16)), NamedSharding(mesh, P("x", "y")))
+    blocks, starts = _fingerprint._side_by_side(x.addressable_shards)
+    how = {"mesh": blocks.sharding.mesh, "whole": x.shape}
+    program = _fingerprint._sums_on_mesh.lower(blocks, starts, **how)
+    assert not re.search("all-|collective|permute", program.compile().as_text())
 
 
 def test_keys_and_scalars_have_fingerprints():

@@ -226,6 +226,10 @@ RULES = [
         "fingerprint: 'a/bias' is only a shape; give arrays.",
     ),
     (
+        lambda: jax.jit(lambda x: ij.fingerprint({"x": x}))(jnp.ones(3)),
+        "fingerprint: 'x' is traced; call it outside of jax.jit.",
+    ),
+    (
         lambda: ij.mup_rules(Rules([("**", ij.RandomNormal())]), TREE),
         re.compile(
             r"mup_rules: 'b/kernel' by rule 'b/kernel': MuP\(.*\) scales with fans, "
@@ -301,6 +305,13 @@ KINDS = [
     (
         lambda: init(ONES, key=3),
         "init_tree: needs a PRNG key, got key=3 of type int; give jax.random.key(3).",
+    ),
+    (
+        lambda: init(Rules([("**", lambda key, shape, dtype: None)])),
+        re.compile(
+            r"init_tree: 'a/kernel' by rule '\*\*': <function .*> returned None, not "
+            r"an array of \(4, 6\)\."
+        ),
     ),
     (
         lambda: init(Rules([("**", lambda key, shape, dtype: jnp.ones(3))])),

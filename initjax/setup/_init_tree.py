@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import jax
 from jax.sharding import NamedSharding, Sharding
 
-from .._arguments import as_dtype
+from .._arguments import as_asked, as_dtype
 from .._errors import Refused
 from .._initializer import Initializer
-from .._placement import resolve
+from .._placement import placed, resolve
 from .._streams import fold_in_words
 from .assign import Assigned, assign, rule_name
 from .fill import Job, fill, filling
@@ -79,9 +79,9 @@ def _traced(key: jax.Array, row: Assigned, job: Job) -> jax.Array:
     """Return one array inside a traced function."""
     mine = fold_in_words(key, row.stream)
     if not isinstance(job.law, Initializer):
-        x = job.law(mine, job.shape, job.dtype)
-        placed = job.sharding
-        return x if placed is None else jax.lax.with_sharding_constraint(x, placed)
+        who = f"{job.where}: {job.law!r}"
+        x = as_asked(job.law(mine, job.shape, job.dtype), job.shape, job.dtype, who)
+        return x if job.sharding is None else placed(x, job.sharding)
     return job.law(mine, job.shape, job.dtype, out_sharding=job.sharding)  # type: ignore[arg-type]
 
 

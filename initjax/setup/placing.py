@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+from jax.core import Tracer
 from jax.sharding import (
     Mesh,
     NamedSharding,
@@ -73,10 +74,15 @@ def place(
 
 
 def bound(argument: Any) -> Sharding | None:
-    """Return the sharding that an argument, or its description, is bound to."""
+    """Return the sharding that an argument, or its description, is bound to.
+
+    That of a traced array is for the compiler to decide.
+    """
     if isinstance(argument, jax.ShapeDtypeStruct):
         return asked(argument.sharding)
-    return argument.sharding if getattr(argument, "committed", False) else None
+    if isinstance(argument, Tracer) or not getattr(argument, "committed", False):
+        return None
+    return argument.sharding
 
 
 def on_devices(sharding: NamedSharding) -> NamedSharding:
