@@ -466,6 +466,9 @@ def main() -> None:
     for name, chosen in best.items():
         rates = ", ".join(f"{rate:.2g}" for rate in chosen)
         CONSOLE.print(f"best learning rate, {name}: {rates} at widths {SWEPT}")
+    for model in MODELS:  # in ten steps more is learned than in one
+        for layer, sizes in checks[model.name, "muP"].items():
+            assert (sizes[1, 1] > sizes[1, 0]).all(), f"{layer} stands still"
     apart = max(widest_spread(checks[model.name, "muP"]) for model in MODELS)
     grown = min(growth(checks[model.name, "standard"]) for model in MODELS)
     assert apart < LIMIT, f"muP's scales are {apart:.2f}x apart"

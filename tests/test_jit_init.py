@@ -105,7 +105,7 @@ def test_a_model_in_64_bits():
     assert jax.tree.leaves(params)
 
 
-EXAMPLES = int(os.environ.get("INITJAX_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("INITJAX_EXAMPLES", "15"))
 RUN = itertools.count(1)
 
 

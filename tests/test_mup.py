@@ -1,12 +1,9 @@
 """muP holds what its paper promises, and the factors of depth those of theirs."""
 
-import importlib.util
 import json
 import math
 import pickle
 import re
-import sys
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -20,42 +17,8 @@ import initjax as ij
 from initjax import Fan, Rules, Spec, _registry
 
 
-def example():
-    """The example's module: its models, its training, its check of coordinates."""
-    path = Path(__file__).parents[1] / "examples" / "mup_sweep.py"
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-sweep = example()
-
-
 def struct(*shape, dtype="float32"):
     return jax.ShapeDtypeStruct(shape, jnp.dtype(dtype))
-
-
-# -- coordinates: what every layer puts out does not depend on the width ---------------
-
-
-def test_activations_stay_in_mup_and_grow_in_the_standard_parametrization(key):
-    """After 1 and 10 steps of SGD, scale and change of every layer of a transformer.
-
-    The example, a test too, does so at widths 64 to 2048, and for an MLP.
-    """
-    (model,) = (model for model in sweep.MODELS if model.name == "transformer")
-    found = {
-        name: sweep.coordinates(model, name, jax.random.clone(key), (64, 512))
-        for name in sweep.NAMES
-    }
-    assert found["muP"].keys() == {*model.layers}
-    assert sweep.widest_spread(found["muP"]) < 1.3
-    assert sweep.growth(found["standard"]) > 5
-    for sizes in found["muP"].values():  # and it learns: more in 10 steps than in one
-        assert (sizes[1, 1] > 1.5 * sizes[1, 0]).all()
-    at_base = [{x: s[..., 0] for x, s in found[name].items()} for name in sweep.NAMES]
-    np.testing.assert_equal(*at_base)
 
 
 # -- the base width is the standard parametrization ------------------------------------
