@@ -153,7 +153,14 @@ def _unit(key: jax.Array, shape: Shape, work: np.dtype[Any]) -> jax.Array:
 
 
 def _between(key: jax.Array, shape: Shape, work: Any, low: Any, high: Any) -> jax.Array:
-    return jnp.maximum(low, _unit(key, shape, work) * (high - low) + low)
+    """Uniform on [low, high): rounding keeps a sum of low and what is >= 0 above low."""
+    return _unit(key, shape, work) * (high - low) + low
+
+
+def _within(x: jax.Array, low: Any, high: Any) -> jax.Array:
+    """Clip by comparisons: with minimum and maximum XLA compiles twice as long."""
+    x = jnp.where(x < low, low, x)
+    return jnp.where(x > high, high, x)
 
 
 def _half_normal_units(key: jax.Array, shape: Shape, work: Any) -> jax.Array:
@@ -171,10 +178,9 @@ def _central(
     inf = _at(np.inf, work)
     if max(-lower, upper) > _PRECISE:  # else erf_inv(+-1) = +-inf becomes the far bound
         one, zero = _at(1, work), _at(0, work)
-        u = jnp.clip(u, np.nextafter(-one, zero), np.nextafter(one, zero))
-    return jnp.clip(
-        root2 * lax.erf_inv(u), np.nextafter(low, inf), np.nextafter(high, -inf)
-    )
+        u = _within(u, np.nextafter(-one, zero), np.nextafter(one, zero))
+    x = root2 * lax.erf_inv(u)
+    return _within(x, np.nextafter(low, inf), np.nextafter(high, -inf))
 
 
 def _upper_tail(
@@ -198,7 +204,7 @@ def _upper_tail(
     d = y / 2 * ahead - behind + _at(series[0], work)
     start, inf = _at(lower, work), _at(np.inf, work)
     below = np.nextafter(_at(upper, work), -inf)
-    return jnp.clip(start + d, np.nextafter(start, inf), below)
+    return _within(start + d, np.nextafter(start, inf), below)
 
 
 @functools.lru_cache
@@ -253,11 +259,16 @@ def _settle(
         largest = _at(float(jnp.finfo(dtype).max), x.dtype)
         low = -largest if low is None else jnp.maximum(low, -largest)
         high = largest if high is None else jnp.minimum(high, largest)
-    if high is not None:
-        x = jnp.minimum(x, _inward(high, dtype, up=False, strict=open_high))
     if low is not None:
-        x = jnp.maximum(x, _inward(low, dtype, up=True))
-    return x.astype(dtype)
+        low = _inward(low, dtype, up=True)
+    if high is not None:
+        high = _inward(high, dtype, up=False, strict=open_high)
+        high = high if low is None else jnp.where(high < low, low, high)
+    # chosen after rounding, by what was there before: compiles fastest, to the same bits
+    y = x.astype(dtype)
+    if high is not None:
+        y = jnp.where(x > high, high.astype(dtype), y)
+    return y if low is None else jnp.where(x < low, low.astype(dtype), y)
 
 
 def _inward(bound: Any, dtype: Any, *, up: bool, strict: bool = False) -> jax.Array:
