@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from ._errors import Refused
 from ._values import held, numeric_dtype
@@ -46,6 +47,11 @@ def as_number(name: str, value: Any, dtype: np.dtype[Any]) -> Any:
             f"{dtype.name} cannot hold {name}={value!r}; "
             f"give another {name}, or a dtype that holds it."
         ) from None
+
+
+def in_trace() -> bool:
+    """Tell whether the caller is inside a traced function, and compile nothing."""
+    return isinstance(jax.device_put(np.float32(0)), Tracer)
 
 
 def as_asked(x: Any, shape: Shape, dtype: Any, who: str) -> Any:

@@ -8,9 +8,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast, overload
 
 import jax
-import jax.numpy as jnp
-from jax.core import Tracer
 
+from ._arguments import in_trace
 from ._errors import Refused
 from ._fields import checked, integer, stream
 from ._initializer import Initializer
@@ -103,7 +102,7 @@ def _extend(initializer: Any, suffix: Path) -> Any:
 
 
 def _next_anonymous() -> int:
-    if isinstance(jnp.zeros(()), Tracer):
+    if in_trace():
         raise Refused(
             "an anonymous clone inside a traced function would draw other weights at "
             "each trace; give the clone a name: clone_initializer(init, 'name')."

@@ -153,7 +153,7 @@ def _unit(key: jax.Array, shape: Shape, work: np.dtype[Any]) -> jax.Array:
 
 
 def _between(key: jax.Array, shape: Shape, work: Any, low: Any, high: Any) -> jax.Array:
-    """Uniform on [low, high): rounding keeps a sum of low and what is >= 0 above low."""
+    """Uniform on [low, high): no rounding takes low plus a part of the width below."""
     return _unit(key, shape, work) * (high - low) + low
 
 
@@ -264,7 +264,7 @@ def _settle(
     if high is not None:
         high = _inward(high, dtype, up=False, strict=open_high)
         high = high if low is None else jnp.where(high < low, low, high)
-    # chosen after rounding, by what was there before: compiles fastest, to the same bits
+    # chosen after rounding by what was there before it, which XLA compiles fastest
     y = x.astype(dtype)
     if high is not None:
         y = jnp.where(x > high, high.astype(dtype), y)

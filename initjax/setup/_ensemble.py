@@ -18,7 +18,7 @@ from ._jit_init import jit_init
 from .execute import moved
 from .fill import Filling, fill, filling
 from .paths import Leaf, read_tree
-from .roots import Root, is_traced, root_of
+from .roots import Root, root_of
 from .rules import Rules
 
 
@@ -100,9 +100,9 @@ def init_ensemble(
             raise Refused(f"n must be an int, got {type(n).__name__}.", TypeError)
         if n < 1:
             raise Refused(f"needs one member or more, got n={n}.")
-        if is_traced(key):
-            raise Refused("runs outside jax.jit; inside, vmap over member keys.")
         root = root_of(key)
+        if root.is_traced:
+            raise Refused("runs outside jax.jit; inside, vmap over member keys.")
         if "rbg" in str(root.kind.impl):
             raise Refused(
                 f"{root.kind.impl} keys draw other numbers under jax.vmap than one by "

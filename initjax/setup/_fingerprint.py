@@ -11,14 +11,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from .._arguments import in_trace
 from .._bits import counters, threefry2x32
 from .._errors import Refused
 from .execute import no_mesh
 from .paths import read_tree
-from .roots import is_traced
 
 Shape = tuple[int, ...]
 _BLOCK = "block"
@@ -71,7 +72,7 @@ def _part(name: str, x: Any) -> Part:
     """Start to hash the blocks of an array that this process holds."""
     if isinstance(x, jax.ShapeDtypeStruct):
         raise Refused(f"{name!r} is only a shape; give arrays.")
-    if is_traced(x):
+    if in_trace() or isinstance(x, Tracer):
         raise Refused(f"{name!r} is traced; call it outside of jax.jit.")
     if not isinstance(x, jax.Array):  # its words are NumPy's, as JAX may narrow it
         return Part(_sums(_planes(np.asarray(x)), whole=x.shape)[None])

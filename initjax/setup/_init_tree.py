@@ -21,7 +21,7 @@ from .paths import Leaf, Tree, read_tree
 from .patterns import choose
 from .placing import on_devices
 from .progress import bar
-from .roots import is_traced, root_of
+from .roots import root_of
 from .rules import Rules
 
 
@@ -62,7 +62,7 @@ def make(order: Order, key: Any, progress: bool | None, caller: str) -> dict[int
         raise Refused(f"progress is True, False or None, got {progress!r}.", TypeError)
     root = root_of(key)
     places = [row.leaf.place for row in order.rows]
-    if is_traced(key):
+    if root.is_traced:
         pairs = zip(order.rows, order.jobs, strict=True)
         arrays = [_traced(root.key, row, job) for row, job in pairs]
         return dict(zip(places, arrays, strict=True))

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 from jax.core import Tracer
 from jax.sharding import PartitionSpec, Sharding
 
+from .._arguments import in_trace
 from .canonical import Same
 from .execute import Engine, Report
 from .hostkeys import host_keys
@@ -205,10 +205,7 @@ def _flag(name: str) -> bool:
 
 
 def _under_trace(values: Any) -> bool:
-    leaves = jax.tree.leaves(values)
-    return isinstance(jnp.zeros(()), Tracer) or any(
-        isinstance(x, Tracer) for x in leaves
-    )
+    return in_trace() or any(isinstance(x, Tracer) for x in jax.tree.leaves(values))
 
 
 def _paths(tree: Any) -> list[str]:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from .._arguments import in_trace
 from .._bits import THREEFRY
 from .._errors import Refused
 from .._streams import Path, as_key, fold_in_rows, fold_in_words
@@ -25,6 +25,11 @@ class Root(NamedTuple):
     kind: KeyKind
     words: np.ndarray[Any, Any] | None
 
+    @property
+    def is_traced(self) -> bool:
+        """Whether the caller is inside a traced function."""
+        return self.words is None
+
     def fold_in(self, paths: Sequence[Path]) -> Any:
         """Return the words of every path's key, in one pass where possible."""
         if not paths:
@@ -38,13 +43,8 @@ def root_of(key: Any) -> Root:
     """Return a root, or refuse what is no single key."""
     typed = as_key(key)
     kind = kind_of(typed.dtype)
-    if is_traced(key):
+    if in_trace() or isinstance(key, Tracer):
         return Root(typed, kind, None)
     if not typed.is_fully_addressable and not typed.is_fully_replicated:
         raise Refused("the key is spread over several processes; give each the whole.")
     return Root(typed, kind, np.asarray(jax.random.key_data(typed)))
-
-
-def is_traced(key: Any) -> bool:
-    """Tell whether the caller is inside a traced function."""
-    return isinstance(key, Tracer) or isinstance(jnp.zeros(()), Tracer)
