@@ -16,7 +16,7 @@ from .._streams import Path, fold_in_words
 from ._init_tree import ordered, placed_at
 from ._jit_init import jit_init
 from .execute import moved
-from .fill import Filling, fill, filling
+from .fill import Filling, fill, fillings_of
 from .paths import Leaf, read_tree
 from .roots import Root, root_of
 from .rules import Rules
@@ -135,7 +135,7 @@ def _by_rules(rules: Rules, abstract: Any, root: Root, n: int, shardings: Any) -
     alone = [leaf._replace(sharding=None) for leaf in tree.leaves]
     order = ordered(rules, tree._replace(leaves=alone), alone)
     homes = [_home(leaf, n, of_all=shardings is not None) for leaf in tree.leaves]
-    ones = [filling(job, root.kind) for job in order.jobs]
+    ones = fillings_of(order.jobs, root.kind)
     words = _words(root, n, [row.stream for row in order.rows])
     together = [i for i, one in enumerate(ones) if one.recipe.draw.elementwise]
     fillings = [_of_members(ones[i], n, homes[i]) for i in together]

@@ -16,7 +16,7 @@ from .._initializer import Initializer
 from .._placement import placed, resolve
 from .._streams import fold_in_words
 from .assign import Assigned, assign, rule_name
-from .fill import Job, fill, filling
+from .fill import Job, fill, fillings_of
 from .paths import Leaf, Tree, read_tree
 from .patterns import choose
 from .placing import on_devices
@@ -66,7 +66,7 @@ def make(order: Order, key: Any, progress: bool | None, caller: str) -> dict[int
         pairs = zip(order.rows, order.jobs, strict=True)
         arrays = [_traced(root.key, row, job) for row, job in pairs]
         return dict(zip(places, arrays, strict=True))
-    fillings = [filling(job, root.kind) for job in order.jobs]
+    fillings = fillings_of(order.jobs, root.kind)
     words = root.fold_in([row.stream for row in order.rows])
     if not progress:
         return dict(zip(places, fill(fillings, words), strict=True))

@@ -53,11 +53,12 @@ def assign(
     }
     needed = {leaf.place for leaf in chosen}
     _check_coverage(rules, leaves, first, needed)
+    specs = {number: _spec(rules, number) for number in set(first.values())}
+    laws = {number: spec.law for number, spec in specs.items() if spec}  # one a rule
     rows: list[Assigned] = []
     for leaf in chosen:
         number = first[leaf.place]
-        spec = rules.default if number is None else rules.rules[number].spec
-        rows.append(_assigned(rules, leaf, number, spec))
+        rows.append(_assigned(rules, leaf, number, specs[number], laws[number]))
     _check_streams(rows)
     return rows
 
@@ -67,13 +68,18 @@ def rule_name(rules: Rules, number: int | None) -> str:
     return "default" if number is None else rules.rules[number].name
 
 
-def _assigned(rules: Rules, leaf: Leaf, number: int | None, spec: Spec) -> Assigned:
+def _spec(rules: Rules, number: int | None) -> Any:
+    return rules.default if number is None else rules.rules[number].spec
+
+
+def _assigned(
+    rules: Rules, leaf: Leaf, number: int | None, spec: Spec, law: Any
+) -> Assigned:
     where = f"{leaf.name!r} by rule {rule_name(rules, number)}"
     if not is_number(leaf.dtype):
         raise Refused(
             f"{where}: a PRNG key, which no law fills; leave it out of the tree."
         )
-    law = spec.law
     if isinstance(law, Initializer) and _needs_fan(where, law, leaf):
         raise Refused(
             f"{where}: {law!r} scales with fans, and a shape {leaf.shape} of rank "

@@ -81,6 +81,20 @@ class Filling(NamedTuple):
     where: str = ""
 
 
+def fillings_of(jobs: Sequence[Job], kind: KeyKind) -> list[Filling]:
+    """Return the program of every job; jobs of one law and shape are read once."""
+    known: dict[Hashable, Filling] = {}
+    for job in jobs:
+        if (same := _same(job)) not in known:
+            known[same] = filling(job, kind)
+    return [known[_same(job)]._replace(where=job.where) for job in jobs]
+
+
+def _same(job: Job) -> Hashable:
+    # by identity: equal laws may differ in the sign of a zero
+    return id(job.law), job.shape, job.dtype, job.sharding
+
+
 def filling(job: Job, kind: KeyKind) -> Filling:
     """Return the program of a job, or refuse it by its name."""
     try:
