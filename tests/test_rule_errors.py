@@ -227,7 +227,11 @@ RULES = [
     ),
     (
         lambda: jax.jit(lambda x: ij.fingerprint({"x": x}))(jnp.ones(3)),
-        "fingerprint: 'x' is traced; call it outside of jax.jit.",
+        "fingerprint: runs outside of jax.jit, on arrays.",
+    ),
+    (
+        lambda: jax.grad(lambda x: ij.fingerprint({"x": x}))(1.0),
+        "fingerprint: 'x' is traced; give arrays.",
     ),
     (
         lambda: ij.mup_rules(Rules([("**", ij.RandomNormal())]), TREE),

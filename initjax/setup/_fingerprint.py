@@ -41,9 +41,12 @@ def fingerprint(params: Any) -> str:
         64 hexadecimal digits.
 
     Raises:
-        ValueError: A leaf that is only a shape, or is traced; two leaves of one path.
+        ValueError: A leaf that is only a shape, or is traced; two leaves of one path;
+            a call inside jax.jit.
     """
     try:
+        if in_trace():
+            raise Refused("runs outside of jax.jit, on arrays.")
         tree = read_tree(params)
         parts = [_part(leaf.name, tree.values[leaf.place]) for leaf in tree.leaves]
     except Refused as refused:
@@ -72,8 +75,8 @@ def _part(name: str, x: Any) -> Part:
     """Start to hash the blocks of an array that this process holds."""
     if isinstance(x, jax.ShapeDtypeStruct):
         raise Refused(f"{name!r} is only a shape; give arrays.")
-    if in_trace() or isinstance(x, Tracer):
-        raise Refused(f"{name!r} is traced; call it outside of jax.jit.")
+    if isinstance(x, Tracer):
+        raise Refused(f"{name!r} is traced; give arrays.")
     if not isinstance(x, jax.Array):  # its words are NumPy's, as JAX may narrow it
         return Part(_sums(_planes(np.asarray(x)), whole=x.shape)[None])
     if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
