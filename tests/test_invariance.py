@@ -7,7 +7,7 @@ import pytest
 from cases import CASES, ELEMENTWISE, RANDOM
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
-from tools import COMPLEX, FLOATS, assert_same_bits, root, wide
+from tools import COLLECTIVES, COMPLEX, FLOATS, assert_same_bits, root, wide
 
 from initjax._compile import prepare
 
@@ -88,7 +88,9 @@ def test_eager_jit_vmap_and_sharded_bits_are_equal(dtype):
                 NamedSharding(mesh, placed(spec, len(shape_of(case)))) for case in cases
             ]
             jitted = jax.jit(draw(cases, dtype), out_shardings=shardings)
-            arrays = jitted(root())
+            program = jitted.lower(root()).compile()
+            assert not COLLECTIVES.search(program.as_text())
+            arrays = program(root())
             check(cases, arrays, eager, f"sharded as {spec}")
             for array, sharding in zip(arrays, shardings, strict=True):
                 assert array.sharding.is_equivalent_to(sharding, array.ndim)

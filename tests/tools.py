@@ -12,6 +12,10 @@ import pytest
 FLOATS = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
 COMPLEX = ("complex64", "complex128")
 WIDE = ("float64", "complex128", "int64", "uint64")
+# in these devices wait for each other; on simulated ones several may do so for ever
+COLLECTIVES = re.compile(
+    r"\b(all-reduce|all-gather|all-to-all|collective-\w+|reduce-scatter)"
+)
 VERSION = tuple(map(int, jax.__version__.split(".")[:2]))
 # before jaxlib 0.9 XLA's log differs in the last bit between vector loop and remainder
 STABLE_LOG = VERSION >= (0, 9)
