@@ -222,6 +222,16 @@ RULES = [
         "convert it first.",
     ),
     (
+        lambda: ij.missing({"a": {"bias": [1.0, 2.0]}}, TREE, ONES, jax.random.key(0)),
+        "missing: the checkpoint's 'a/bias/0' is no array; convert it first, with "
+        "numpy.asarray.",
+    ),
+    (
+        lambda: ij.init_tree(ONES, {"a": (4, 4)}, jax.random.key(0)),
+        "init_tree: the tree has no leaf with a shape and a dtype; give shapes, such "
+        "as jax.eval_shape(model.init, key, x) returns.",
+    ),
+    (
         lambda: ij.fingerprint(TREE),
         "fingerprint: 'a/bias' is only a shape; give arrays.",
     ),

@@ -188,7 +188,7 @@ def missing(
 
     Raises:
         ValueError: As `init_tree`; a leaf of the checkpoint that the tree lacks, or of
-            another shape or dtype.
+            another shape or dtype, or that is no array where the tree has one.
     """
     try:
         tree = read_tree(abstract_tree, shardings)
@@ -202,6 +202,11 @@ def missing(
 
 def _kept(have: Tree, whole: Tree) -> dict[int, Any]:
     """Return a checkpoint's arrays by their place in the whole tree."""
+    if strange := [path for path in have.others if path not in whole.others]:
+        raise Refused(
+            f"the checkpoint's {'/'.join(map(str, strange[0]))!r} is no array; convert "
+            "it first, with numpy.asarray."
+        )
     known = {leaf.path: leaf for leaf in whole.leaves}
     kept: dict[int, Any] = {}
     for leaf in have.leaves:

@@ -118,6 +118,12 @@ def _check_coverage(
     needed: set[int],
 ) -> None:
     """Refuse leaves without a rule, and rules without a leaf."""
+    wanted = [rule for rule in rules.rules if not rule.spec.optional]
+    if not leaves and wanted and rules.strict:
+        raise Refused(
+            "the tree has no leaf with a shape and a dtype; give shapes, such as "
+            "jax.eval_shape(model.init, key, x) returns."
+        )
     uncovered = [
         leaf for leaf in leaves if first[leaf.place] is None and leaf.place in needed
     ]

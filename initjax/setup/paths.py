@@ -53,11 +53,13 @@ class Tree(NamedTuple):
         values: All its leaves, arrays or not.
         structure: What puts them together again.
         leaves: Those with a shape and a dtype.
+        others: The paths of those without.
     """
 
     values: list[Any]
     structure: Any
     leaves: list[Leaf]
+    others: list[Path]
 
     def filled(self, results: Mapping[int, Any]) -> Any:
         """Return the tree with some leaves replaced, all others the same objects."""
@@ -88,7 +90,9 @@ def read_tree(tree: Any, shardings: Any = None) -> Tree:
         if hasattr(value, "shape") and hasattr(value, "dtype")
     ]
     _check(leaves)
-    return Tree(values, structure, leaves)
+    known = {leaf.place for leaf in leaves}
+    others = [path for place, path in enumerate(paths) if place not in known]
+    return Tree(values, structure, leaves, others)
 
 
 def clean_path(keys: Iterable[Any]) -> Path:
