@@ -211,7 +211,7 @@ def able(runs: dict[str, Run]) -> dict[str, Run]:
     for name, run in runs.items():
         try:
             run()
-        except (NotImplementedError, TypeError):
+        except (NotImplementedError, TypeError):  # how PyTorch and JAX say so
             if name.startswith((OURS, OURS_EAGER)):
                 raise
         else:

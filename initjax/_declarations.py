@@ -60,7 +60,7 @@ class Declaration:
             raise refused.at(f"{self!r}.fans(shape={shape!r})") from None
 
     def _fans(self, shape: Shape) -> Fans:
-        raise NotImplementedError
+        raise NotImplementedError  # every kind says how; this base is none
 
     def each(self, shape: Shape) -> tuple[Fans, ...]:
         """Return the fans of every part, once if the parts agree."""

@@ -202,7 +202,8 @@ def missing(
 
 def _kept(have: Tree, whole: Tree) -> dict[int, Any]:
     """Return a checkpoint's arrays by their place in the whole tree."""
-    if strange := [path for path in have.others if path not in whole.others]:
+    plain = {*whole.others}  # such as an Equinox module's functions and rates
+    if strange := [path for path in have.others if path not in plain]:
         raise Refused(
             f"the checkpoint's {'/'.join(map(str, strange[0]))!r} is no array; convert "
             "it first, with numpy.asarray."
