@@ -30,7 +30,7 @@ import numpy as np
 from jax.nn import initializers as jax_nn
 
 import initjax.nn as ij_nn
-from initjax import _samplers
+from initjax._core import samplers as _samplers
 
 try:
     from rich import box

@@ -3,30 +3,38 @@
 from . import laws as laws
 from . import nn as nn
 from . import recipes as recipes
-from . import setup as setup
-from ._clone import clone_initializer as clone_initializer
-from ._combinators import PerLayer as PerLayer
-from ._combinators import Scaled as Scaled
-from ._combinators import per_layer as per_layer
-from ._combinators import scaled as scaled
-from ._declarations import Fan as Fan
-from ._declarations import Fused as Fused
-from ._declarations import Given as Given
-from ._declarations import Stacked as Stacked
-from ._depth import deepnorm as deepnorm
-from ._depth import depth_scaled as depth_scaled
-from ._depth import fixup as fixup
-from ._depth import t_fixup as t_fixup
-from ._initializer import Initializer as Initializer
-from ._law import Law as Law
-from ._mup import MuP as MuP
-from ._mup import mup as mup
+from ._core.clone import clone_initializer as clone_initializer
+from ._core.initializer import Initializer as Initializer
+from ._core.promise import Law as Law
+from ._core.streams import fold_in_path as fold_in_path
+from ._core.streams import fold_in_paths as fold_in_paths
+from ._engine.jit_init import JitInit as JitInit
+from ._engine.jit_init import jit_init as jit_init
+from ._engine.plan import ProgramRow as ProgramRow
+from ._engine.plan import SetupPlan as SetupPlan
+from ._fans import Fan as Fan
+from ._fans import Fused as Fused
+from ._fans import Given as Given
+from ._fans import Stacked as Stacked
 from ._registry import deserialize as deserialize
 from ._registry import get as get
 from ._registry import register as register
 from ._registry import serialize as serialize
-from ._streams import fold_in_path as fold_in_path
-from ._streams import fold_in_paths as fold_in_paths
+from ._rules.ensemble import init_ensemble as init_ensemble
+from ._rules.ensemble import member as member
+from ._rules.ensemble import member_key as member_key
+from ._rules.fingerprint import fingerprint as fingerprint
+from ._rules.init_tree import init_tree as init_tree
+from ._rules.mup import mup_learning_rates as mup_learning_rates
+from ._rules.mup import mup_rules as mup_rules
+from ._rules.plan import PlanRow as PlanRow
+from ._rules.plan import TreePlan as TreePlan
+from ._rules.plan import plan as plan
+from ._rules.reinit import missing as missing
+from ._rules.reinit import reinit as reinit
+from ._rules.rules import Rule as Rule
+from ._rules.rules import Rules as Rules
+from ._rules.rules import Spec as Spec
 from .laws import STFT as STFT
 from .laws import Constant as Constant
 from .laws import DeltaOrthogonal as DeltaOrthogonal
@@ -37,26 +45,23 @@ from .laws import HeUniform as HeUniform
 from .laws import Identity as Identity
 from .laws import LecunNormal as LecunNormal
 from .laws import LecunUniform as LecunUniform
+from .laws import MuP as MuP
 from .laws import Ones as Ones
 from .laws import Orthogonal as Orthogonal
+from .laws import PerLayer as PerLayer
 from .laws import RandomNormal as RandomNormal
 from .laws import RandomUniform as RandomUniform
+from .laws import Scaled as Scaled
 from .laws import TruncatedNormal as TruncatedNormal
 from .laws import VarianceScaling as VarianceScaling
 from .laws import Zeros as Zeros
-from .setup import Rules as Rules
-from .setup import Spec as Spec
-from .setup import fingerprint as fingerprint
-from .setup import init_ensemble as init_ensemble
-from .setup import init_tree as init_tree
-from .setup import jit_init as jit_init
-from .setup import member as member
-from .setup import member_key as member_key
-from .setup import missing as missing
-from .setup import mup_learning_rates as mup_learning_rates
-from .setup import mup_rules as mup_rules
-from .setup import plan as plan
-from .setup import reinit as reinit
+from .laws.depth import deepnorm as deepnorm
+from .laws.depth import depth_scaled as depth_scaled
+from .laws.depth import fixup as fixup
+from .laws.depth import t_fixup as t_fixup
+from .laws.mup import mup as mup
+from .laws.per_layer import per_layer as per_layer
+from .laws.scaled import scaled as scaled
 
 __all__ = [
     "STFT",
@@ -71,6 +76,7 @@ __all__ = [
     "HeUniform",
     "Identity",
     "Initializer",
+    "JitInit",
     "Law",
     "LecunNormal",
     "LecunUniform",
@@ -78,12 +84,17 @@ __all__ = [
     "Ones",
     "Orthogonal",
     "PerLayer",
+    "PlanRow",
+    "ProgramRow",
     "RandomNormal",
     "RandomUniform",
+    "Rule",
     "Rules",
     "Scaled",
+    "SetupPlan",
     "Spec",
     "Stacked",
+    "TreePlan",
     "TruncatedNormal",
     "VarianceScaling",
     "Zeros",
@@ -114,6 +125,5 @@ __all__ = [
     "reinit",
     "scaled",
     "serialize",
-    "setup",
     "t_fixup",
 ]

@@ -2,69 +2,46 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypeVar, cast, overload
+from typing import Any, Literal, TypeVar, overload
 
 import jax
 import numpy as np
 
-from . import laws
-from ._config import array_node
+from ._core.config import array_node, from_node
+from ._core.initializer import Initializer
+from ._core.names import BUILT_IN, HIDDEN, REGISTERED, name_of, snake
+from ._core.names import custom_objects as names_in_scope
+from ._core.streams import digest_words, path_of
+from ._core.values import ArrayValue
 from ._errors import Refused
-from ._initializer import Initializer
-from ._streams import digest_words, path_of
-from ._values import ArrayValue
 
 T = TypeVar("T", bound=type[Initializer])
 
-_KERAS_2 = (
-    laws.Constant, laws.GlorotNormal, laws.GlorotUniform, laws.HeNormal, laws.HeUniform,
-    laws.Identity, laws.LecunNormal, laws.LecunUniform, laws.Ones, laws.Orthogonal,
-    laws.RandomNormal, laws.RandomUniform, laws.TruncatedNormal, laws.VarianceScaling,
-    laws.Zeros,
-)  # fmt: skip
-_KERAS = (*_KERAS_2, laws.STFT)
-_KERAS_MODULES = ("keras", "tf_keras", "tensorflow", "initjax")
+_KERAS: set[type[Initializer]] = set()
 
 
-def _snake(name: str) -> str:
-    name = re.sub(r"(\w)([A-Z][a-z]+)", r"\1_\2", name)
-    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+def named(*aliases: str, keras: Literal[2, 3] | None = None) -> Callable[[T], T]:
+    """Name a law of initjax itself: its class name, in snake case, and aliases.
+
+    Args:
+        *aliases: What else Keras or JAX call it.
+        keras: The first Keras that has it; its "...V2" names came with Keras 2.
+    """
+
+    def name(cls: T) -> T:
+        spellings = [cls.__name__, snake(cls.__name__), *aliases]
+        if keras == 2:
+            spellings.append(f"{cls.__name__}V2")
+        if keras:
+            _KERAS.add(cls)
+        BUILT_IN.update(dict.fromkeys(spellings, cls))
+        return cls
+
+    return name
 
 
-def _built_in_names() -> dict[str, type[Initializer]]:
-    classes = (Initializer, *_KERAS, laws.DeltaOrthogonal)
-    names = {spell(c.__name__): c for c in classes for spell in (str, _snake)}
-    names |= {f"{c.__name__}V2": c for c in _KERAS_2}
-    names |= {f"{_snake(c.__name__)}V2": c for c in laws.scaling.NAMED_CASES}
-    names |= {
-        "normal": laws.RandomNormal,  # Keras's meaning; JAX's has another stddev
-        "uniform": laws.RandomUniform,
-        "one": laws.Ones,
-        "zero": laws.Zeros,
-        "IdentityInitializer": laws.Identity,  # early Keras 3 files
-        "OrthogonalInitializer": laws.Orthogonal,
-        "STFTInitializer": laws.STFT,
-        "xavier_normal": laws.GlorotNormal,  # jax.nn.initializers
-        "xavier_uniform": laws.GlorotUniform,
-        "kaiming_normal": laws.HeNormal,
-        "kaiming_uniform": laws.HeUniform,
-    }
-    return names
-
-
-_BUILT_IN = _built_in_names()
-
-
-def built_in(cls: T) -> T:
-    """Name a law of initjax itself, beside the catalogue's."""
-    _BUILT_IN[cls.__name__] = _BUILT_IN[_snake(cls.__name__)] = cls
-    return cls
-
-
-_REGISTERED: dict[str, type[Initializer]] = {}
+BUILT_IN.update(dict.fromkeys(HIDDEN, Initializer))
 
 
 def get(identifier: Any) -> Any:
@@ -87,11 +64,11 @@ def get(identifier: Any) -> Any:
         return None
     if isinstance(identifier, (str, Mapping)):
         try:
-            return _deserialize(identifier, {})
+            return from_node(identifier)
         except Refused as refused:
             raise refused.at(f"get({identifier!r})") from None
     if isinstance(identifier, (np.ndarray, np.generic, jax.Array)):
-        return laws.Constant(identifier)
+        return BUILT_IN["Constant"](identifier)
     found = identifier() if isinstance(identifier, type) else identifier
     if callable(found):
         return found
@@ -130,28 +107,20 @@ def serialize(
             f"{where}: needs a law, got {type(initializer).__name__}; only laws have a "
             "config: give one, such as HeNormal(), or of a class that you register."
         )
-    name, is_keras = _name_of(type(initializer), where)
+    try:
+        name = name_of(type(initializer))
+    except Refused as refused:
+        raise refused.at(where) from None
+    is_keras = type(initializer) in _KERAS
     config, extra = initializer.get_config(), {}
     if is_keras:
         config, extra = _for_keras(initializer, config, form)
     node: dict[str, Any] = {"class_name": name, "config": config}
     if form == "keras3":
         module = "keras.initializers" if is_keras else "initjax"
-        registered = name if name in _REGISTERED else None
+        registered = name if name in REGISTERED else None
         node = {"module": module, **node, "registered_name": registered}
     return node | ({"initjax": extra} if extra else {})
-
-
-def _name_of(cls: type[Initializer], where: str) -> tuple[str, bool]:
-    if _BUILT_IN.get(cls.__name__) is cls:
-        return cls.__name__, cls in _KERAS
-    for name, known in _REGISTERED.items():
-        if known is cls:
-            return name, False
-    raise TypeError(
-        f"{where}: the class {cls.__name__} is not registered; decorate it with "
-        "@initjax.register."
-    )
 
 
 def _for_keras(
@@ -198,72 +167,10 @@ def deserialize(
     if config is None:
         return None
     try:
-        return _deserialize(config, custom_objects or {})
+        with names_in_scope(custom_objects or {}):
+            return from_node(config)
     except Refused as refused:
         raise refused.at(f"deserialize({config!r})") from None
-
-
-def _deserialize(config: Any, custom_objects: Mapping[str, Any]) -> Any:
-    if isinstance(config, str):
-        config = {"class_name": config, "config": {}}
-    if not isinstance(config, Mapping):
-        kind = type(config).__name__
-        raise Refused(
-            f"needs a dict or a name, got {kind}; see `serialize`.", TypeError
-        )
-    node = cast("Mapping[str, Any]", config)
-    name, fields = node.get("class_name"), node.get("config", {})
-    if not isinstance(name, str):
-        raise Refused(
-            f"needs a class_name that is a str, got {name!r}; "
-            "give {'class_name': ..., 'config': {...}}.",
-            TypeError,
-        )
-    if name == "function" and isinstance(fields, str):
-        name, fields = fields, {}
-    if fields is None:
-        fields = {}
-    if not isinstance(fields, Mapping):
-        kind = type(fields).__name__
-        raise Refused(
-            f"needs a config that is a dict, got {kind}; give a dict.", TypeError
-        )
-    found = _find(name, node, custom_objects)
-    if not isinstance(found, type):
-        return found
-    extra = node.get("initjax", {})
-    if not isinstance(extra, Mapping):
-        kind = type(extra).__name__
-        raise Refused(f'needs "initjax" to be a dict, got {kind}; drop it.', TypeError)
-    fields = {**cast("Mapping[str, Any]", fields), **cast("Mapping[str, Any]", extra)}
-    build = cast("Any", getattr(found, "from_config", None))
-    return build(fields) if build else found(**fields)
-
-
-def _find(name: str, node: Mapping[str, Any], custom_objects: Mapping[str, Any]) -> Any:
-    registered = node.get("registered_name")
-    for known in (custom_objects, _REGISTERED):
-        for spelling in (registered, name):
-            if isinstance(spelling, str) and spelling in known:
-                return known[spelling]
-    module = node.get("module")
-    if module is not None and str(module).split(".")[0] not in _KERAS_MODULES:
-        raise Refused(
-            f"names the module {module!r}, and initjax imports nothing from a config; "
-            f"register the class {name!r} with initjax.register, or pass it in "
-            "custom_objects."
-        )
-    if name in _BUILT_IN:
-        return _BUILT_IN[name]
-    names = [*custom_objects, *_REGISTERED, *_BUILT_IN]
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    hint = "see initjax.laws for the catalogue."
-    if near:
-        hint = f"did you mean {' or '.join(map(repr, near))}?"
-    raise Refused(
-        f"unknown initializer {name!r}; {hint} "
-        "A law of your own needs initjax.register, or custom_objects."
-    )
 
 
 @overload
@@ -302,15 +209,15 @@ def register(cls: Any = None, *, name: str | None = None) -> Any:
         raise TypeError(f"{where}: name must be a str, got {kind}; leave it out.")
     if not name:
         raise ValueError(f"{where}: name must not be empty; leave it out.")
-    for spelling in (name, _snake(name)):
-        known = _BUILT_IN.get(spelling) or _REGISTERED.get(spelling)
+    for spelling in (name, snake(name)):
+        known = BUILT_IN.get(spelling) or REGISTERED.get(spelling)
         if known is not None and _origin(known) != _origin(cls):
             raise ValueError(
                 f"{where}: the name {spelling!r} is taken by "
                 f"{known.__module__}.{known.__qualname__}; give another, such as "
                 f"register(name='package>{cls.__name__}')."
             )
-    _REGISTERED[name] = _REGISTERED[_snake(name)] = cls
+    REGISTERED[name] = REGISTERED[snake(name)] = cls
     return cls
 
 

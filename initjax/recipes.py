@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from ._combinators import scaled
-from ._declarations import Fan
-from ._depth import depth_scaled
+from ._fans import Fan
+from ._rules.rules import Rules, Spec
 from .laws import (
     GlorotUniform,
     LecunNormal,
@@ -22,7 +21,8 @@ from .laws import (
     VarianceScaling,
     Zeros,
 )
-from .setup import Rules, Spec
+from .laws.depth import depth_scaled
+from .laws.scaled import scaled
 
 Layout = Literal["io", "oi"]
 

@@ -12,6 +12,8 @@ os.environ["XLA_FLAGS"] = (
 import jax
 import pytest
 
+from initjax._core.names import REGISTERED
+
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
@@ -21,3 +23,13 @@ jax.config.update("jax_debug_key_reuse", True)
 def key():
     """The root key: one per test, and using it twice is an error."""
     return jax.random.key(20_260_101)
+
+
+@pytest.fixture
+def registry():
+    """Nothing is registered at the start, and afterwards what was before."""
+    before = {**REGISTERED}
+    REGISTERED.clear()
+    yield
+    REGISTERED.clear()
+    REGISTERED.update(before)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tools import root, wide
 
-from initjax import _bits
+from initjax._core import bits as _bits
 
 SHAPES = [(), (1,), (5,), (3, 7), (2, 1, 4, 5), (0, 3), (129, 65)]
 

@@ -12,7 +12,7 @@ from tools import assert_same_bits, root
 
 import initjax as ij
 from initjax import Fan
-from initjax._declarations import part_shapes
+from initjax._fans.declaration import part_shapes
 
 DECLARATIONS = {
     "einsum": (Fan.einsum("btd,dhk->bthk"), (4, 2, 3)),

@@ -11,8 +11,8 @@ from tools import assert_same_bits
 
 import initjax as ij
 from initjax import Fan, Rules, Spec
-from initjax.setup import _ensemble
-from initjax.setup import fill as filling
+from initjax._rules import ensemble as _ensemble
+from initjax._rules import fill as filling
 
 
 def struct(*shape, dtype="float32"):

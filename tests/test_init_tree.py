@@ -16,7 +16,7 @@ from tools import assert_moments, assert_same_bits
 
 import initjax as ij
 from initjax import Fan, Rules, Spec
-from initjax.setup import fill as filling
+from initjax._rules import fill as filling
 
 ATTENTION = Spec("glorot_uniform", fan=Fan.dense_general(1, 2))
 RULES = Rules(
@@ -459,7 +459,7 @@ def test_rules_give_batched_kernels_their_std():
 def test_a_bar_counts_to_the_end(monkeypatch):
     import contextlib
 
-    from initjax.setup import _init_tree
+    from initjax._rules import init_tree as _init_tree
 
     totals, counted = [], []
 

@@ -9,7 +9,7 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 from tools import COLLECTIVES, COMPLEX, FLOATS, assert_same_bits, root, wide
 
-from initjax._compile import prepare
+from initjax._core.compile import prepare
 
 SHAPES = {0: (), 1: (16,), 2: (8, 16), 3: (2, 8, 16), 4: (3, 3, 8, 8)}
 SKIPPED = {"constant_column", "complex", "complex_row", "uniform_int"}  # other shapes

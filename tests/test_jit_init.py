@@ -20,7 +20,7 @@ from setup_models import KEY, MODELS, TOKENS, Linen, ours
 from tools import wide
 
 import initjax as ij
-from initjax.setup._jit_init import _ENGINES
+from initjax._engine.jit_init import _ENGINES
 
 MESH = Mesh(np.array(jax.devices()).reshape(4, 2), ("data", "model"))
 
@@ -541,7 +541,7 @@ def test_a_bar_counts_to_the_end(name, monkeypatch):
         yield report
         seen.append(left)
 
-    monkeypatch.setattr("initjax.setup._jit_init.bar", bar)
+    monkeypatch.setattr("initjax._engine.jit_init.bar", bar)
     expected = jax.jit(fun)(*args)
     assert_same(ij.jit_init(fun, progress=True)(*args), expected)
     with jax.debug_nans(True):

@@ -14,7 +14,7 @@ from cases import CASES
 from tools import assert_moments, assert_refused, assert_same_bits, root
 
 import initjax as ij
-from initjax import Fan, Rules, Spec, _registry
+from initjax import Fan, Rules, Spec
 
 
 def struct(*shape, dtype="float32"):
@@ -269,9 +269,8 @@ class Unit(ij.Initializer):
 
 
 @pytest.fixture(autouse=True)
-def _registered(monkeypatch):
+def _registered(registry):
     """A law of one's own is saved by its name, and nothing stays registered."""
-    monkeypatch.setattr(_registry, "_REGISTERED", {})
     ij.register(Unit)
 
 

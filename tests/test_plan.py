@@ -12,7 +12,7 @@ from tools import COLLECTIVES
 
 import initjax as ij
 from initjax import Fan, Rules, Spec
-from initjax.setup import _fingerprint
+from initjax._rules import fingerprint as _fingerprint
 
 
 def struct(*shape, dtype="float32"):
@@ -93,7 +93,7 @@ def test_the_table_has_one_line_for_leaves_alike_and_totals_per_rule():
     assert total.split() == ["3", "'**/qkv'", "576", "2.3", "kB"]
     assert lines[-1].startswith("15 leaves, 3,164 parameters, 11.1 kB, fingerprint")
     assert sum(r.bytes for r in PLAN.rows) == PLAN.bytes
-    assert repr(PLAN).startswith("<Plan of 15 leaves, 3,164 parameters")
+    assert repr(PLAN).startswith("<TreePlan of 15 leaves, 3,164 parameters")
 
 
 def test_explain_says_why():

@@ -1,6 +1,7 @@
 """The public face: names, documentation, imports, README, version."""
 
 import ast
+import graphlib
 import importlib.metadata
 import inspect
 import os
@@ -35,7 +36,7 @@ def test_all_is_every_public_name_in_order():
 
 DOCUMENTED = {
     f"{module.__name__}.{name}": getattr(module, name)
-    for module in (initjax, initjax.laws, initjax.nn, initjax.recipes, initjax.setup)
+    for module in (initjax, initjax.laws, initjax.nn, initjax.recipes)
     for name in public(module)
     if getattr(getattr(module, name), "__module__", "").startswith("initjax")
     or inspect.ismodule(getattr(module, name))
@@ -52,41 +53,19 @@ def test_every_public_name_is_documented(name):
 
 # -- imports ---------------------------------------------------------------------
 
-# each module imports only from the layers before its own
-LAYERS = [
+# from bottom to top: a wing imports only from wings before it, and from itself
+WINGS = [
     "_errors",
-    "_bits _fans _placement _values",
-    "_subscripts",
-    "_declarations",
-    "_arguments _config _law _streams",
-    "_samplers",
-    "_compile _fields",
-    "_composed",
-    "_initializer",
-    "laws.constant laws.orthogonal laws.random laws.scaling laws.structured",
+    "_fans",
+    "_core",
+    "_registry",
     "laws",
-    "_clone _registry nn",
-    "_combinators",
-    "_depth _mup",
-    "setup.jaxprs setup.canonical",
-    "setup.rounding",
-    "setup.trace setup.keys",
-    "setup.hostops",
-    "setup.hostkeys setup.outline",
-    "setup.placing setup.program",
-    "setup.execute setup.table",
-    "setup.paths",
-    "setup.patterns setup.roots",
-    "setup.rules",
-    "setup.assign setup.fill",
-    "setup.progress setup.setup_plan",
-    "setup._fingerprint setup._init_tree setup._jit_init",
-    "setup._ensemble setup._mup setup._plan",
-    "setup",
+    "nn _engine",
+    "_rules",
     "recipes",
     "__init__",
 ]
-DEPTH = {name: i for i, layer in enumerate(LAYERS) for name in layer.split()}
+HEIGHT = {wing: i for i, row in enumerate(WINGS) for wing in row.split()}
 
 
 def module_name(path):
@@ -99,7 +78,8 @@ MODULES = {module_name(path): path for path in PACKAGE.rglob("*.py")}
 
 def imports(name, source):
     """Yield (a module of initjax or another top-level package, is it initjax's)."""
-    is_package = name == "__init__" or f"{name}/__init__.py" in str(MODULES.get(name))
+    path = MODULES.get(name)
+    is_package = path is not None and path.name == "__init__.py"
     home = [] if name == "__init__" else name.split(".")
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -108,51 +88,76 @@ def imports(name, source):
         elif isinstance(node, ast.ImportFrom) and not node.level:
             yield node.module, False
         elif isinstance(node, ast.ImportFrom):
-            up = node.level - is_package
+            up = node.level - (is_package and name != "__init__")
             base = home[: len(home) - up] + (node.module or "").split(".")
             base = [part for part in base if part]
             for alias in node.names:
                 whole = ".".join([*base, alias.name])
-                yield (whole if whole in DEPTH else ".".join(base)), True
+                yield (whole if whole in MODULES else ".".join(base)), True
 
 
 # extras, imported where they are used
-EXTRAS = {"setup.progress": {"rich"}}
+EXTRAS = {"_engine.progress": {"rich"}}
+
+
+def wing(name):
+    return name.partition(".")[0]
+
+
+def is_allowed(name, target, is_ours):
+    if not is_ours:
+        known = {"jax", "numpy", *sys.stdlib_module_names} | EXTRAS.get(name, set())
+        return target.partition(".")[0] in known and "_src" not in target
+    return wing(target) == wing(name) or HEIGHT[wing(target)] < HEIGHT[wing(name)]
 
 
 def broken_rules(name, source):
-    """The imports of a module that its layer does not allow."""
-    allowed = {"jax", "numpy", *sys.stdlib_module_names} | EXTRAS.get(name, set())
+    """The imports of a module that its wing does not allow."""
     return [
         target
         for target, is_ours in imports(name, source)
-        if (
-            DEPTH.get(target, len(LAYERS)) >= DEPTH[name]
-            if is_ours
-            else target.partition(".")[0] not in allowed or "_src" in target
-        )
+        if not is_allowed(name, target, is_ours)
     ]
 
 
-def test_every_module_has_its_layer():
-    assert set(MODULES) == set(DEPTH)
+def test_every_module_is_in_a_wing():
+    """And a private folder has the underscore, its files have none."""
+    assert {wing(name) for name in MODULES} == set(HEIGHT)
+    assert not [name for name in MODULES if "._" in name]
 
 
-@pytest.mark.parametrize("name", DEPTH)
+@pytest.mark.parametrize("name", MODULES)
 def test_imports_point_one_way_and_at_jax_numpy_and_python_only(name):
     assert broken_rules(name, MODULES[name].read_text()) == []
+
+
+def test_no_circle_of_imports():
+    """Within a wing too; a package is what its __init__ imports."""
+    graph = {
+        name: {t for t, ours in imports(name, path.read_text()) if ours and t != name}
+        for name, path in MODULES.items()
+    }
+    for name in MODULES:  # importing a module runs its package's __init__ first
+        for target in {*graph[name]}:
+            package = target.rpartition(".")[0]
+            if package and package != wing(name):
+                graph[name].add(package)
+    order = graphlib.TopologicalSorter(graph).static_order()
+    assert {*order} == {*MODULES}
 
 
 @pytest.mark.parametrize(
     ("name", "source", "broken"),
     [
-        ("_bits", "from ._initializer import Draw", ["_initializer"]),
-        ("_bits", "def f():\n    from . import laws", ["laws"]),
-        ("laws.random", "from .scaling import HeNormal", ["laws.scaling"]),
-        ("laws.random", "from .. import _registry", ["_registry"]),
+        ("_core.bits", "from .initializer import Draw", []),
+        ("_core.bits", "def f():\n    from .. import laws", ["laws"]),
+        ("laws.random", "from .scaling import HeNormal", []),
+        ("laws.random", "from .._engine import plan", ["_engine.plan"]),
         ("laws", "from .. import nn", ["nn"]),
-        ("_law", "import scipy.special, math", ["scipy.special"]),
-        ("_law", "from jax._src import core", ["jax._src"]),
+        ("_fans.fan", "from .._core.fields import checked", ["_core.fields"]),
+        ("_engine.trace", "from ..nn import zeros", ["nn"]),
+        ("_core.promise", "import scipy.special, math", ["scipy.special"]),
+        ("_core.promise", "from jax._src import core", ["jax._src"]),
         ("nn", "from . import laws\nfrom jax import lax", []),
     ],
 )

@@ -11,7 +11,6 @@ import pytest
 from cases import CASES
 
 import initjax as ij
-from initjax import _registry
 
 each_case = pytest.mark.parametrize("case", CASES, ids=str)
 
@@ -53,14 +52,11 @@ JAX_NAMES = {
 }
 
 
+pytestmark = pytest.mark.usefixtures("registry")
+
+
 def pairs(names):
     return [(name, cls) for cls, text in names.items() for name in text.split()]
-
-
-@pytest.fixture(autouse=True)
-def registry(monkeypatch):
-    """Each test starts with nothing registered."""
-    monkeypatch.setattr(_registry, "_REGISTERED", {})
 
 
 # -- names ----------------------------------------------------------------------------

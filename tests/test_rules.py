@@ -17,8 +17,8 @@ from flax.core import FrozenDict
 
 import initjax as ij
 from initjax import Fan, Rules, Spec
-from initjax.setup.paths import read_tree
-from initjax.setup.patterns import exactly, glob_regex
+from initjax._rules.paths import read_tree
+from initjax._rules.patterns import exactly, glob_regex
 
 SHAPE = jax.ShapeDtypeStruct((4, 6), jnp.float32)
 

@@ -7,12 +7,12 @@ import pytest
 from jax import lax
 from tools import wide
 
-from initjax.setup.canonical import canonical
-from initjax.setup.hostkeys import host_keys
-from initjax.setup.hostops import operation
-from initjax.setup.keys import hash_blocks, is_key
-from initjax.setup.outline import outline
-from initjax.setup.trace import read
+from initjax._engine.canonical import canonical
+from initjax._engine.hostkeys import host_keys
+from initjax._engine.hostops import operation
+from initjax._engine.keys import hash_blocks, is_key
+from initjax._engine.outline import outline
+from initjax._engine.trace import read
 
 
 @pytest.fixture(autouse=True)

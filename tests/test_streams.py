@@ -13,7 +13,7 @@ import pytest
 from tools import root
 
 import initjax as ij
-from initjax import _streams
+from initjax._core import streams as _streams
 
 
 def words(key):

@@ -1,13 +1,16 @@
-"""The catalogue of laws, one family a file."""
+"""The catalogue of laws, one family a file; laws of laws too."""
 
 from .constant import Constant as Constant
 from .constant import Ones as Ones
 from .constant import Zeros as Zeros
+from .mup import MuP as MuP
 from .orthogonal import DeltaOrthogonal as DeltaOrthogonal
 from .orthogonal import Orthogonal as Orthogonal
+from .per_layer import PerLayer as PerLayer
 from .random import RandomNormal as RandomNormal
 from .random import RandomUniform as RandomUniform
 from .random import TruncatedNormal as TruncatedNormal
+from .scaled import Scaled as Scaled
 from .scaling import GlorotNormal as GlorotNormal
 from .scaling import GlorotUniform as GlorotUniform
 from .scaling import HeNormal as HeNormal

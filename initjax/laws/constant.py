@@ -9,15 +9,17 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
-from .._compile import Draw
+from .._core.compile import Draw
+from .._core.fields import checked
+from .._core.initializer import Initializer
+from .._core.promise import Law, point_law
+from .._core.samplers import fill
+from .._core.values import ArrayValue, held
 from .._errors import Refused
-from .._fields import checked
-from .._initializer import Initializer
-from .._law import Law, point_law
-from .._samplers import fill
-from .._values import ArrayValue, held
+from .._registry import named
 
 
+@named("zero", keras=2)
 @dataclass(frozen=True, slots=True, repr=False)
 class Zeros(Initializer):
     """All entries 0: mean 0, standard deviation 0.
@@ -31,6 +33,9 @@ class Zeros(Initializer):
         Keras, `keras.initializers.Zeros`.
     """
 
+    def _times(self, by: Any) -> Initializer:
+        return self
+
     def _draw(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Draw:
         return _fill(0, shape, dtype)
 
@@ -38,6 +43,7 @@ class Zeros(Initializer):
         return Law(0.0, 0.0, 0.0, 0.0)
 
 
+@named("one", keras=2)
 @dataclass(frozen=True, slots=True, repr=False)
 class Ones(Initializer):
     """All entries 1: mean 1, standard deviation 0.
@@ -50,6 +56,9 @@ class Ones(Initializer):
     References:
         Keras, `keras.initializers.Ones`.
     """
+
+    def _times(self, by: Any) -> Initializer:
+        return Constant(by, dtype=self.dtype, fan=self.fan)
 
     def _draw(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Draw:
         return _fill(1, shape, dtype)
@@ -85,6 +94,7 @@ def _is_plain(x: complex) -> bool:
     return x == x and ArrayValue.of(x) == ArrayValue.of(x + 0)
 
 
+@named(keras=2)
 @dataclass(frozen=True, slots=True, repr=False)
 class Constant(Initializer):
     """Every entry the given value, or an array that broadcasts to the shape.

@@ -11,19 +11,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .. import _samplers as samplers
-from .._arguments import as_number, needs
-from .._compile import Draw
+from .._core import samplers
+from .._core.arguments import as_number, needs
+from .._core.compile import Draw
+from .._core.fields import Real, checked, integer, number, stream
+from .._core.initializer import Initializer
+from .._core.promise import Law, sphere_entry_law
+from .._core.streams import Seed
 from .._errors import Refused
-from .._fans import Fans
-from .._fields import Real, checked, integer, number, stream
-from .._initializer import Initializer
-from .._law import Law, sphere_entry_law
-from .._streams import Seed
+from .._fans.fans import Fans
+from .._registry import named
 
 Shape = tuple[int, ...]
 
 
+@named("OrthogonalInitializer", keras=2)
 @dataclass(frozen=True, slots=True, repr=False)
 class Orthogonal(Initializer):
     """Gain times a matrix with orthonormal rows or columns, Haar-distributed.
@@ -57,6 +59,9 @@ class Orthogonal(Initializer):
     seed: Seed = checked(None, stream)
     _: KW_ONLY
     column_axis: int = checked(-1, integer)
+
+    def _times(self, by: Any) -> Initializer:
+        return dataclasses.replace(self, gain=self.gain * by)
 
     def _draw(self, shape: Shape, dtype: np.dtype[Any]) -> Draw:
         self._matrix(shape, dtype)
@@ -103,6 +108,7 @@ class Orthogonal(Initializer):
         return (_column(shape, self.column_axis),)
 
 
+@named()
 @dataclass(frozen=True, slots=True, repr=False)
 class DeltaOrthogonal(Initializer):
     """A convolution kernel that is an orthogonal matrix at its centre, 0 elsewhere.
@@ -136,6 +142,9 @@ class DeltaOrthogonal(Initializer):
     def _validate(self) -> None:
         if self.column_axis not in (-2, -1):
             raise Refused("column_axis counts from the end here; give -1 or -2.")
+
+    def _times(self, by: Any) -> Initializer:
+        return dataclasses.replace(self, gain=self.gain * by)
 
     def _draw(self, shape: Shape, dtype: np.dtype[Any]) -> Draw:
         self._check(shape, dtype)

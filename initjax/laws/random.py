@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
@@ -10,13 +11,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .. import _samplers as samplers
-from .._arguments import as_number, needs
-from .._compile import Draw
-from .._errors import Refused
-from .._fields import Real, checked, flag, number, stream
-from .._initializer import Initializer
-from .._law import (
+from .._core import samplers
+from .._core.arguments import as_number, needs
+from .._core.compile import Draw
+from .._core.fields import Real, checked, flag, number, stream
+from .._core.initializer import Initializer
+from .._core.promise import (
     Law,
     complex_normal_law,
     integer_law,
@@ -25,11 +25,14 @@ from .._law import (
     truncated_normal_law,
     uniform_law,
 )
-from .._streams import Seed
+from .._core.streams import Seed
+from .._errors import Refused
+from .._registry import named
 
 Shape = tuple[int, ...]
 
 
+@named("normal", keras=2)
 @dataclass(frozen=True, slots=True, repr=False)
 class RandomNormal(Initializer):
     """Normal law, entries independent: mean `mean`, standard deviation `stddev`.
@@ -56,6 +59,9 @@ class RandomNormal(Initializer):
     stddev: Real = checked(0.05, number(least=0))
     seed: Seed = checked(None, stream)
 
+    def _times(self, by: Any) -> Initializer:
+        return dataclasses.replace(self, mean=self.mean * by, stddev=self.stddev * by)
+
     def _draw(self, shape: Shape, dtype: np.dtype[Any]) -> Draw:
         needs(dtype, "float", "complex")
         work = samplers.work_dtype(dtype)
@@ -80,6 +86,7 @@ class RandomNormal(Initializer):
             )
 
 
+@named("uniform", keras=2)
 @dataclass(frozen=True, slots=True, repr=False)
 class RandomUniform(Initializer):
     """Uniform law on [minval, maxval), entries independent.
@@ -115,6 +122,11 @@ class RandomUniform(Initializer):
             return
         if low > high:
             raise Refused(f"minval={low} is above maxval={high}; swap them.")
+
+    def _times(self, by: Any) -> Initializer:
+        return dataclasses.replace(
+            self, minval=self.minval * by, maxval=self.maxval * by
+        )
 
     def _draw(self, shape: Shape, dtype: np.dtype[Any]) -> Draw:
         needs(dtype, "float", "int")
@@ -152,6 +164,7 @@ class RandomUniform(Initializer):
         return low, high
 
 
+@named(keras=2)
 @dataclass(frozen=True, slots=True, repr=False)
 class TruncatedNormal(Initializer):
     """Normal law cut to (mean + lower stddev, mean + upper stddev).
@@ -199,6 +212,9 @@ class TruncatedNormal(Initializer):
             raise Refused(
                 f"lower={self.lower} must be below upper={self.upper}; swap them."
             )
+
+    def _times(self, by: Any) -> Initializer:
+        return dataclasses.replace(self, mean=self.mean * by, stddev=self.stddev * by)
 
     def _draw(self, shape: Shape, dtype: np.dtype[Any]) -> Draw:
         needs(dtype, "float")

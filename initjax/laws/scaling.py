@@ -11,15 +11,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .. import _samplers as samplers
-from .._arguments import as_number, needs
-from .._compile import Draw
-from .._declarations import vector_fans
-from .._errors import Refused
-from .._fans import Fans, compute_fans
-from .._fields import Real, axes, batch_axes, checked, choice, number, stream
-from .._initializer import Initializer
-from .._law import (
+from .._core import samplers
+from .._core.arguments import as_number, needs
+from .._core.compile import Draw
+from .._core.fields import Real, axes, batch_axes, checked, choice, number, stream
+from .._core.initializer import Initializer
+from .._core.promise import (
     COMPLEX_TRUNCATED_AT_2_STDDEV,
     TRUNCATED_AT_2_STDDEV,
     Law,
@@ -30,7 +27,11 @@ from .._law import (
     truncated_normal_law,
     uniform_law,
 )
-from .._streams import Seed
+from .._core.streams import Seed
+from .._errors import Refused
+from .._fans.declaration import vector_fans
+from .._fans.fans import Fans, compute_fans
+from .._registry import named
 
 Shape = tuple[int, ...]
 _NORMAL = (
@@ -44,6 +45,7 @@ def _fixed(value: Any) -> Any:
     return dataclasses.field(default=value, init=False)
 
 
+@named(keras=2)
 @dataclass(frozen=True, slots=True, repr=False)
 class VarianceScaling(Initializer):
     """Centred law with standard deviation sqrt(scale / n), entries independent.
@@ -119,6 +121,13 @@ class VarianceScaling(Initializer):
         if self.batch_axis and self.in_axis is None:
             raise Refused("batch_axis needs in_axis and out_axis; give all three.")
 
+    def _times(self, by: Any) -> Initializer:
+        return VarianceScaling(
+            self.scale * by * by, self.mode, self.distribution, self.seed,
+            in_axis=self.in_axis, out_axis=self.out_axis, batch_axis=self.batch_axis,
+            dtype=self.dtype, fan=self.fan,
+        )  # fmt: skip
+
     def _draw(self, shape: Shape, dtype: np.dtype[Any]) -> Draw:
         needs(dtype, "float", "complex")
         variance = self._variance(self._fans(shape))
@@ -189,6 +198,7 @@ class VarianceScaling(Initializer):
         return self.scale / max(1.0, n)
 
 
+@named("xavier_normal", "glorot_normalV2", keras=2)
 @dataclass(frozen=True, slots=True, repr=False)
 class GlorotNormal(VarianceScaling):
     """Cut normal, mean 0, standard deviation sqrt(2 / (fan_in + fan_out)).
@@ -206,6 +216,7 @@ class GlorotNormal(VarianceScaling):
     distribution: str = _fixed("truncated_normal")
 
 
+@named("xavier_uniform", "glorot_uniformV2", keras=2)
 @dataclass(frozen=True, slots=True, repr=False)
 class GlorotUniform(VarianceScaling):
     """Uniform on [-a, a), a = sqrt(6 / (fan_in + fan_out)): mean 0, std a / sqrt(3).
@@ -223,6 +234,7 @@ class GlorotUniform(VarianceScaling):
     distribution: str = _fixed("uniform")
 
 
+@named("kaiming_normal", "he_normalV2", keras=2)
 @dataclass(frozen=True, slots=True, repr=False)
 class HeNormal(VarianceScaling):
     """Cut normal, mean 0, standard deviation sqrt(2 / fan_in).
@@ -240,6 +252,7 @@ class HeNormal(VarianceScaling):
     distribution: str = _fixed("truncated_normal")
 
 
+@named("kaiming_uniform", "he_uniformV2", keras=2)
 @dataclass(frozen=True, slots=True, repr=False)
 class HeUniform(VarianceScaling):
     """Uniform on [-a, a), a = sqrt(6 / fan_in): mean 0, std sqrt(2 / fan_in).
@@ -257,6 +270,7 @@ class HeUniform(VarianceScaling):
     distribution: str = _fixed("uniform")
 
 
+@named("lecun_normalV2", keras=2)
 @dataclass(frozen=True, slots=True, repr=False)
 class LecunNormal(VarianceScaling):
     """Cut normal, mean 0, standard deviation sqrt(1 / fan_in).
@@ -274,6 +288,7 @@ class LecunNormal(VarianceScaling):
     distribution: str = _fixed("truncated_normal")
 
 
+@named("lecun_uniformV2", keras=2)
 @dataclass(frozen=True, slots=True, repr=False)
 class LecunUniform(VarianceScaling):
     """Uniform on [-a, a), a = sqrt(3 / fan_in): mean 0, std sqrt(1 / fan_in).
@@ -289,8 +304,3 @@ class LecunUniform(VarianceScaling):
     scale: float = _fixed(1.0)
     mode: str = _fixed("fan_in")
     distribution: str = _fixed("uniform")
-
-
-NAMED_CASES = (
-    GlorotNormal, GlorotUniform, HeNormal, HeUniform, LecunNormal, LecunUniform,
-)  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import math
 from dataclasses import dataclass
@@ -12,18 +13,20 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from .. import _samplers as samplers
-from .._arguments import needs
-from .._compile import Draw
+from .._core import samplers
+from .._core.arguments import needs
+from .._core.compile import Draw
+from .._core.fields import Real, checked, choice, flag, number
+from .._core.initializer import Initializer
+from .._core.promise import Law, point_law
+from .._core.values import ArrayValue, held
 from .._errors import Refused
-from .._fields import Real, checked, choice, flag, number
-from .._initializer import Initializer
-from .._law import Law, point_law
-from .._values import ArrayValue, held
+from .._registry import named
 
 Shape = tuple[int, ...]
 
 
+@named("IdentityInitializer", keras=2)
 @dataclass(frozen=True, slots=True, repr=False)
 class Identity(Initializer):
     """`gain` on the main diagonal, 0 elsewhere.
@@ -45,6 +48,9 @@ class Identity(Initializer):
     """
 
     gain: Real = checked(1.0, number())
+
+    def _times(self, by: Any) -> Initializer:
+        return dataclasses.replace(self, gain=self.gain * by)
 
     def _draw(self, shape: Shape, dtype: np.dtype[Any]) -> Draw:
         self._check(shape, dtype)
@@ -109,6 +115,7 @@ def _get_window(name: str, length: int, *, periodic: bool) -> Any:
         ) from None
 
 
+@named("STFTInitializer", keras=3)
 @dataclass(frozen=True, slots=True, repr=False)
 class STFT(Initializer):
     """Real or imaginary part of a windowed discrete Fourier transform, as a kernel.

@@ -1,0 +1,161 @@
+"""Random bits that fuse: threefry as plain arithmetic on a counter.
+
+`jax.random.bits` lowers threefry to a loop over whole arrays on CPU, which keeps three
+times the output in scratch. Written as arithmetic on an iota, XLA fuses the hash, the
+transform and the write into one pass. The bits are those of `jax.random.bits` under
+`jax_threefry_partitionable=True`; every other generator or mode goes through
+`jax.random` itself.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from .._errors import Refused
+
+THREEFRY = "threefry2x32"
+_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+_PARITY = 0x1BD11BDA  # Salmon et al., "Parallel random numbers: as easy as 1, 2, 3"
+
+
+def threefry2x32(k0: Any, k1: Any, x0: Any, x1: Any) -> tuple[Any, Any]:
+    """Hash the block (x0, x1) with the key (k0, k1): 20 rounds of Threefry-2x32.
+
+    All arguments are uint32 arrays, of NumPy or of JAX, and broadcast. For one key it
+    is a bijection of blocks, so distinct blocks never give the same pair.
+    """
+    schedule = (k0, k1, k0 ^ k1 ^ _PARITY)
+    x0, x1 = x0 + k0, x1 + k1
+    for i in range(5):
+        for r in _ROTATIONS[i % 2]:
+            x0 = x0 + x1
+            x1 = ((x1 << r) | (x1 >> (32 - r))) ^ x0
+        x0 = x0 + schedule[(i + 1) % 3]
+        x1 = x1 + schedule[(i + 2) % 3] + (i + 1)
+    return x0, x1
+
+
+def initjax_fold_in(key: jax.Array, hi: jax.Array, lo: jax.Array) -> jax.Array:
+    """Fold a 64-bit block into a typed key in one step.
+
+    For threefry, (0, i) gives both `jax.random.fold_in(key, i)` and row i of
+    `jax.random.split(key)`; a block with hi != 0 can equal neither. rbg keys are two
+    threefry keys side by side. Generators known by name only fold twice.
+    """
+    impl = jax.random.key_impl(key)
+    if impl not in (THREEFRY, "rbg", "unsafe_rbg"):
+        return jax.random.fold_in(jax.random.fold_in(key, hi), lo)
+    halves = jax.random.key_data(key).reshape(-1, 2)
+    folded = jnp.stack(threefry2x32(halves[:, 0], halves[:, 1], hi, lo), axis=-1)
+    return jax.random.wrap_key_data(folded.reshape(-1), impl=impl)
+
+
+# one step in a traced function, known by its name: `setup` computes it on the host
+FOLD_IN = initjax_fold_in.__name__
+fold_in_block = jax.jit(initjax_fold_in)
+
+
+def split_in_two(key: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Return the two keys of `jax.random.split(key)`, in a form that fuses."""
+    if not is_fusible(key):
+        first, second = jax.random.split(key)
+        return first, second
+    _use_up(key)
+    zero, one = jnp.uint32(0), jnp.uint32(1)
+    return fold_in_block(key, zero, zero), fold_in_block(key, zero, one)
+
+
+def random_bits(key: jax.Array, shape: tuple[int, ...], width: int) -> jax.Array:
+    """Return uniform bits as uint32 (width 32) or uint64 (width 64) for a typed key."""
+    if not is_fusible(key):
+        return jax.random.bits(key, shape, jnp.uint32 if width == 32 else jnp.uint64)
+    _use_up(key)
+    return fused_bits(jax.random.key_data(key), shape, width)
+
+
+def fused_bits(words: jax.Array, shape: tuple[int, ...], width: int) -> jax.Array:
+    """Return uniform bits of 8, 16, 32 or 64 for threefry keys, given by their words.
+
+    Words of shape (*batch, 2) give bits of shape (*batch, *shape), each row those of
+    its own key.
+    """
+    batch = words.shape[:-1]
+    k0, k1 = words[..., 0], words[..., 1]
+    if batch:
+        k0, k1 = (k.reshape(*batch, *(1,) * len(shape)) for k in (k0, k1))
+    b0, b1 = threefry2x32(k0, k1, *counters(shape))
+    if width == 64:
+        return (b0.astype(jnp.uint64) << 32) | b1.astype(jnp.uint64)
+    return (b0 ^ b1).astype(f"uint{width}")
+
+
+def is_fusible(key: jax.Array) -> bool:
+    """Tell whether bits and folds of a key, or of a batch of keys, are threefry's."""
+    return (
+        jax.random.key_impl(key) == THREEFRY and jax.config.jax_threefry_partitionable  # pyright: ignore[reportAttributeAccessIssue]  # flags are set at run time
+    )
+
+
+def checks_reuse() -> bool:
+    """Tell whether JAX checks that no key is used twice; part of what is compiled."""
+    return bool(jax.config.jax_debug_key_reuse)  # pyright: ignore[reportAttributeAccessIssue]  # flags are set at run time
+
+
+def _use_up(key: jax.Array) -> None:
+    """Tell JAX's checker that the key, whose data is read directly, is used up."""
+    if checks_reuse():
+        jax.random.bits(key, (0,))  # dead code: never computed
+
+
+def counters(
+    shape: tuple[int, ...],
+    whole: tuple[int, ...] | None = None,
+    start: Any = None,
+) -> tuple[jax.Array, jax.Array]:
+    """Return the high and low 32 bits of every element's row-major index.
+
+    Built from one iota per axis, so the partitioner gives each device its own indices.
+
+    Args:
+        shape: The array's shape.
+        whole: The shape of the array that it is a block of; None is its own.
+        start: Where the block begins on every axis; None is at 0.
+    """
+    whole = shape if whole is None else whole
+    lo = jnp.zeros(shape, jnp.uint32)
+    hi = jnp.zeros(shape, jnp.uint32)
+    wide = math.prod(whole) > 2**32
+    for axis, size in enumerate(whole):
+        if size > 2**32:
+            raise Refused(
+                f"axis {axis} has {size} entries, the counter 2**32 an axis; "
+                "give a shape with shorter axes and reshape the array."
+            )
+        if size == 1:
+            continue
+        stride = math.prod(whole[axis + 1 :])
+        index = lax.broadcasted_iota(jnp.uint32, shape, axis)
+        if start is not None:
+            index = index + start[axis]
+        if not wide:
+            lo = lo + index * stride if stride > 1 else lo + index
+            continue
+        step_hi, step_lo = _multiply_wide(index, stride)
+        lo = lo + step_lo
+        hi = hi + step_hi + (lo < step_lo).astype(jnp.uint32)
+    return hi, lo
+
+
+def _multiply_wide(x: jax.Array, factor: int) -> tuple[jax.Array, jax.Array]:
+    """Return the high and low 32 bits of a uint32 array times a factor below 2**64."""
+    factor_hi, factor_lo = jnp.uint32(factor >> 32), jnp.uint32(factor & 0xFFFFFFFF)
+    a, b, c, d = x >> 16, x & 0xFFFF, factor_lo >> 16, factor_lo & 0xFFFF
+    middle = a * d + ((b * d) >> 16)
+    carry = b * c + (middle & 0xFFFF)
+    hi = a * c + (middle >> 16) + (carry >> 16)
+    return hi + x * factor_hi, x * factor_lo

@@ -1,0 +1,185 @@
+"""Configs as plain data: what `get_config` writes and `from_config` reads."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+import jax
+import numpy as np
+
+from .._errors import Refused
+from .._fans.declaration import KINDS, Declaration
+from .names import find, name_of
+from .values import ArrayValue
+
+# Keras 3.16's names for fan axes; it leaves unlisted axes out of both fans
+_KERAS_AXES = {"input_axes": "in_axis", "output_axes": "out_axis"}
+
+
+def to_plain(value: Any) -> Any:
+    """Return a field's value as JSON-able data."""
+    if isinstance(value, jax.Array):
+        raise Refused("holds a traced value, which is not plain data.", TypeError)
+    if isinstance(value, ArrayValue):
+        value = value.array
+        if np.iscomplexobj(value):
+            return _complex_dict(value.real.tolist(), value.imag.tolist())
+        return value.tolist()
+    if isinstance(value, complex):
+        return _complex_dict(value.real, value.imag)
+    if isinstance(value, Declaration):
+        return _declaration_dict(value)
+    if hasattr(type(value), "get_config"):
+        return {"class_name": name_of(type(value)), "config": value.get_config()}
+    if isinstance(value, (tuple, list)):
+        return [to_plain(item) for item in cast("Sequence[Any]", value)]
+    if isinstance(value, Mapping):
+        return _dict_node(cast("Mapping[Any, Any]", value))
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise Refused(
+        f"holds a {type(value).__name__}, which is not plain data.", TypeError
+    )
+
+
+def _dict_node(value: Mapping[Any, Any]) -> dict[str, Any]:
+    if not all(isinstance(name, str) for name in value):
+        raise Refused(
+            "holds a dict whose keys are no str; JSON has no others.", TypeError
+        )
+    plain = {name: to_plain(item) for name, item in value.items()}
+    return {"class_name": "__dict__", "config": plain}
+
+
+def _declaration_dict(value: Declaration) -> dict[str, Any]:
+    config = {
+        field.name: to_plain(kept)
+        for field in dataclasses.fields(value)
+        if (kept := getattr(value, field.name)) != field.default
+    }
+    return {"class_name": type(value).__name__, "config": config}
+
+
+def array_node(value: ArrayValue) -> dict[str, Any]:
+    """Return an array as Keras 3 writes it; a complex one as `to_plain` does."""
+    array = value.array
+    if np.iscomplexobj(array):
+        return cast("dict[str, Any]", to_plain(value))
+    config = {"value": array.tolist(), "dtype": array.dtype.name}
+    return {"class_name": "__numpy__", "config": config}
+
+
+def _complex_dict(real: Any, imag: Any) -> dict[str, Any]:
+    return {"class_name": "__complex__", "config": {"real": real, "imag": imag}}
+
+
+def from_plain(value: Any) -> Any:
+    """Return a field's value from JSON-able data, Keras's wrappers included."""
+    if isinstance(value, list):
+        return [from_plain(item) for item in cast("list[Any]", value)]
+    if not isinstance(value, Mapping):
+        return value
+    node = cast("Mapping[str, Any]", value)
+    reader = _READERS.get(str(node.get("class_name")))
+    if reader is None:
+        return from_node(node)
+    inner = node.get("config")
+    if not isinstance(inner, Mapping):
+        raise Refused(
+            f"cannot read the nested object {_brief(node)}: it has no config."
+        )
+    try:
+        return reader(cast("Mapping[str, Any]", inner))
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise Refused(
+            f"cannot read the nested object {_brief(node)}: {error!r}."
+        ) from None
+
+
+def from_node(config: Any) -> Any:
+    """Return the law of a saved config: a name, or a dict with "class_name"."""
+    if isinstance(config, str):
+        config = {"class_name": config, "config": {}}
+    if not isinstance(config, Mapping):
+        kind = type(config).__name__
+        raise Refused(
+            f"needs a dict or a name, got {kind}; see `serialize`.", TypeError
+        )
+    node = cast("Mapping[str, Any]", config)
+    name, fields = node.get("class_name"), node.get("config", {})
+    if not isinstance(name, str):
+        raise Refused(
+            f"needs a class_name that is a str, got {name!r}; "
+            "give {'class_name': ..., 'config': {...}}.",
+            TypeError,
+        )
+    if name == "function" and isinstance(fields, str):
+        name, fields = fields, {}
+    if fields is None:
+        fields = {}
+    if not isinstance(fields, Mapping):
+        kind = type(fields).__name__
+        raise Refused(
+            f"needs a config that is a dict, got {kind}; give a dict.", TypeError
+        )
+    found = find(name, node)
+    if not isinstance(found, type):
+        return found
+    extra = node.get("initjax", {})
+    if not isinstance(extra, Mapping):
+        kind = type(extra).__name__
+        raise Refused(f'needs "initjax" to be a dict, got {kind}; drop it.', TypeError)
+    fields = {**cast("Mapping[str, Any]", fields), **cast("Mapping[str, Any]", extra)}
+    build = cast("Any", getattr(found, "from_config", None))
+    return build(fields) if build else found(**fields)
+
+
+def _brief(node: Mapping[str, Any]) -> str:
+    text = repr(dict(node))
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def _read_array(inner: Mapping[str, Any]) -> Any:
+    return np.asarray(inner["value"], dtype=jax.numpy.dtype(inner["dtype"]))
+
+
+def _read_complex(inner: Mapping[str, Any]) -> Any:
+    real = np.asarray(inner["real"], np.float64)
+    array = np.empty(real.shape, np.complex128)
+    array.real, array.imag = real, inner["imag"]  # 1j * inf would be NaN
+    return array
+
+
+def _declaration_reader(kind: type[Declaration]) -> Callable[[Mapping[str, Any]], Any]:
+    def read(inner: Mapping[str, Any]) -> Any:
+        return kind(**{name: from_plain(value) for name, value in inner.items()})
+
+    return read
+
+
+_READERS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
+    "__numpy__": _read_array,
+    "__tensor__": _read_array,
+    "__complex__": _read_complex,
+    "__dict__": lambda c: {name: from_plain(value) for name, value in c.items()},
+    "SeedGenerator": lambda c: c["seed"],
+    **{name: _declaration_reader(kind) for name, kind in KINDS.items()},
+}
+
+
+def read_fields(config: Mapping[str, Any], fields: set[str]) -> dict[str, Any]:
+    """Return constructor arguments from a config in Keras's spelling or ours."""
+    if not isinstance(config, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # files hold anything
+        raise Refused(f"needs a dict, got {type(config).__name__}.", TypeError)
+    given = {str(name): from_plain(value) for name, value in config.items()}
+    if "in_axis" not in fields:  # no law that scales with fans
+        return given
+    if not given.keys().isdisjoint(_KERAS_AXES):
+        keras_axes = {ours: given.pop(name, None) for name, ours in _KERAS_AXES.items()}
+        if any(axes is not None for axes in keras_axes.values()):
+            given |= keras_axes | {"batch_axis": "rest"}
+    if str(given.get("distribution", "")).lower() == "normal":
+        given["distribution"] = "truncated_normal"  # in a Keras file
+    return given

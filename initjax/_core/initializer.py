@@ -1,0 +1,258 @@
+"""The base class of all laws, and the one path of every call."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import jax
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+
+from .._errors import Refused
+from .._fans.declaration import vector_fans
+from .._fans.fans import Fans
+from .arguments import as_asked, as_dtype, as_shape, show_dtype
+from .compile import Draw, prepare
+from .composed import draw_of, law_of
+from .config import read_fields, to_plain
+from .fields import checked, declaration, default_dtype
+from .placement import resolve
+from .promise import Law
+from .streams import as_key
+from .values import literal
+
+Shape = tuple[int, ...]
+OutSharding = NamedSharding | PartitionSpec | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Initializer:
+    """A law as a value, and a pure function of (key, shape, dtype).
+
+    The base of every law. Configs are frozen, hashable, equal by value, picklable and
+    JSON-able; they are not pytrees, so a tree of initializers has them as leaves. A law
+    of your own subclasses this with the mathematics in `_sample(self, key, shape,
+    dtype)`, optionally its promise in `_law(self, shape, dtype)`, and joins `get` and
+    `deserialize` by `initjax.register`.
+
+    Args:
+        dtype: What `dtype=None` means in a call; None is JAX's default float.
+        fan: How the array is made up, such as `Fan.einsum("btd,dhk->bthk")`: its fans,
+            for laws that scale with them; its parts, each on a stream of its own; its
+            blocks, for laws of matrices. Also "conv" (a window, then inputs, then
+            outputs), a number or a pair: the fans themselves. None is Keras's rule.
+
+    Raises:
+        TypeError: At construction, a field of a wrong kind; at the call, a key, shape
+            or dtype of a wrong kind.
+        ValueError: At construction, a field out of range; at the call, a shape that the
+            law cannot fill, a batch of keys, an `out_sharding` without its mesh.
+    """
+
+    _: dataclasses.KW_ONLY
+    dtype: Any = checked(None, default_dtype)
+    fan: Any = checked(None, declaration)
+
+    def __post_init__(self) -> None:
+        """Check every field and keep its plain Python value."""
+        for field in dataclasses.fields(self):
+            if check := field.metadata.get("check"):
+                value = getattr(self, field.name)
+                try:
+                    clean = check(value)
+                except Refused as refused:
+                    where = f"{type(self).__name__}({field.name}={value!r})"
+                    raise refused.at(where) from None
+                object.__setattr__(self, field.name, clean)
+        try:
+            self._validate()
+        except Refused as refused:
+            raise refused.at(repr(self)) from None
+
+    def __call__(
+        self,
+        key: jax.Array,
+        shape: Sequence[int],
+        dtype: Any = None,
+        out_sharding: OutSharding = None,
+    ) -> jax.Array:
+        """Return an array of the law.
+
+        The same bits eagerly, under `jax.jit`, in a row of `jax.vmap`, and under any
+        `out_sharding`.
+
+        Args:
+            key: One PRNG key, typed or raw; laws that draw nothing ignore it.
+            shape: Non-negative sizes.
+            dtype: The dtype that comes out; None is the config's, then JAX's default.
+            out_sharding: Where the array goes: a NamedSharding, or a PartitionSpec
+                under `jax.set_mesh`.
+        """
+        try:
+            sizes = as_shape(shape)
+            kind = as_dtype(self.dtype if dtype is None else dtype)
+            where = None if out_sharding is None else resolve(out_sharding, sizes)
+            run, numbers, random = prepare(self, sizes, kind, where)
+            return run(as_key(key) if random else None, *numbers)
+        except Refused as refused:
+            shown = "" if dtype is None else f", dtype={show_dtype(dtype)}"
+            raise refused.at(f"{self!r}(key, shape={shape!r}{shown})") from None
+
+    def law(self, shape: Sequence[int], dtype: Any = None) -> Law:
+        """Return what the law promises for one entry of a weight of this shape.
+
+        Args:
+            shape: As in the call.
+            dtype: As in the call; a complex dtype gives the law of complex entries.
+
+        Returns:
+            Its mean, standard deviation, bounds, fans and cdf.
+        """
+        try:
+            kind = as_dtype(self.dtype if dtype is None else dtype)
+            return self._promise(as_shape(shape), kind)
+        except Refused as refused:
+            shown = "" if dtype is None else f", dtype={show_dtype(dtype)}"
+            raise refused.at(f"{self!r}.law(shape={shape!r}{shown})") from None
+
+    def bind(self, key: jax.Array) -> Bound:
+        """Return this law with a key, to be called as (shape, dtype).
+
+        The call form of Keras and Haiku. The key is used at every call: bind each
+        weight to its own, or clone the law by name first.
+        """
+        return Bound(self, key)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the fields as JSON-able data.
+
+        Keras's own arguments are always there; those that only initjax has, where they
+        differ from their defaults. `from_config` gives an equal config back.
+        """
+        config: dict[str, Any] = {}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if not field.init or (field.kw_only and value == field.default):
+                continue
+            try:
+                config[field.name] = to_plain(value)
+            except Refused as refused:
+                raise refused.at(f"{type(self).__name__}.{field.name}") from None
+        return config
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Return the config that `get_config`, or Keras's, describes.
+
+        As in Keras, the distribution "normal" means "truncated_normal" here.
+
+        Raises:
+            ValueError: An unknown field, or what the constructor raises.
+        """
+        names = {field.name for field in dataclasses.fields(cls) if field.init}
+        try:
+            given = read_fields(config, names)
+            for name in given:
+                if name not in names:
+                    near = difflib.get_close_matches(name, names, n=1)
+                    hint = f"known: {sorted(names)}."
+                    if near:
+                        hint = f"did you mean {near[0]!r}?"
+                    raise Refused(f"has no field {name!r}; {hint}")
+        except Refused as refused:
+            raise refused.at(f"{cls.__name__}.from_config({config!r})") from None
+        return cls(**given)
+
+    def __repr__(self) -> str:
+        """Show the arguments that differ from their defaults; `eval` gives an equal."""
+        shown = [
+            f"{field.name}={literal(getattr(self, field.name))}"
+            for field in dataclasses.fields(self)
+            if field.init and not _is_default(getattr(self, field.name), field.default)
+        ]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def _validate(self) -> None:
+        """Refuse fields that do not go together."""
+
+    def _times(self, by: Any) -> Initializer | None:
+        """Return the law of `by` times an entry, or None if no field is a factor."""
+        del by
+        return None
+
+    def _is_small(self) -> bool:
+        """Tell whether a cache may hold this config and its arguments."""
+        return True
+
+    def _make(self, shape: Shape, dtype: np.dtype[Any]) -> Draw:
+        """Return how an array is made, divided as `fan` declares."""
+        return draw_of(self, shape, dtype)
+
+    def _promise(self, shape: Shape, dtype: np.dtype[Any]) -> Law:
+        """Return the law of an entry of an array divided as `fan` declares."""
+        return law_of(self, shape, dtype)
+
+    def _is_blockwise(self) -> bool:
+        """Tell whether a weight is more than its entries, so blocks are drawn apart."""
+        return False
+
+    def _needs_fan(self, shape: Shape) -> bool:
+        """Tell whether the law would guess the roles of three axes and more."""
+        del shape
+        return False
+
+    def _declared_fans(self, shape: Shape) -> Fans:
+        """Return the fans of a weight, also for a law that does not scale with them."""
+        return vector_fans(self.fan, shape)
+
+    def _std_at(self, shape: Shape, dtype: np.dtype[Any], fans: Fans) -> float:
+        """Return the standard deviation that a weight of other fans would have."""
+        del fans
+        return self._promise(shape, dtype).std
+
+    def _draw(self, shape: Shape, dtype: np.dtype[Any]) -> Draw:
+        """Return how an array is made; by default, by this config's own `_sample`."""
+        return Draw(type(self)._sample_config, options=(("config", self),))
+
+    @staticmethod
+    def _sample_config(
+        key: jax.Array, shape: Shape, dtype: Any, *, config: Initializer
+    ) -> jax.Array:
+        return as_asked(config._sample(key, shape, dtype), shape, dtype, "_sample")
+
+    def _sample(self, key: jax.Array, shape: Shape, dtype: Any) -> jax.Array:
+        """Return the array: a law's mathematics, in jax.numpy and jax.random."""
+        raise Refused(
+            "is the base class and draws nothing; use a law, such as HeNormal(), "
+            "or define _sample(self, key, shape, dtype) in your subclass.",
+            TypeError,
+        )
+
+    def _law(self, shape: Shape, dtype: np.dtype[Any]) -> Law:
+        """Return the law of an entry."""
+        raise Refused(
+            "does not say what it promises; "
+            "define _law(self, shape, dtype) in the class.",
+            TypeError,
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Bound:
+    """A law with its key: a function of (shape, dtype)."""
+
+    initializer: Initializer
+    key: jax.Array
+
+    def __call__(
+        self, shape: Sequence[int], dtype: Any = None, out_sharding: OutSharding = None
+    ) -> jax.Array:
+        """Return `initializer(key, shape, dtype, out_sharding)`."""
+        return self.initializer(self.key, shape, dtype, out_sharding)
+
+
+def _is_default(value: Any, default: Any) -> bool:
+    return not isinstance(value, jax.Array) and value == default

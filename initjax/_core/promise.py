@@ -1,0 +1,249 @@
+"""What a law promises: mean, standard deviation, bounds, cumulative distribution."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import numpy as np
+from jax.scipy.special import betainc
+
+from .._fans.fans import Fans
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+Cdf = Callable[[Any], Array]
+
+# sd of N(0, 1) cut to [-2, 2]: sqrt(1 - 4 pdf(2) / (cdf(2) - cdf(-2)))
+TRUNCATED_AT_2_STDDEV = 0.8796256610342398
+# root mean square of a complex N(0, 1) whose modulus is cut at 2:
+# sqrt((1 - 5 exp(-4)) / (1 - exp(-4))); jax.nn.initializers forgets the denominator
+COMPLEX_TRUNCATED_AT_2_STDDEV = 0.9619618280082136
+
+TAIL = 3.0  # beyond this many sigmas on one side a normal goes by its survival
+
+_erf = np.vectorize(math.erf, otypes=[np.float64])
+_erfc = np.vectorize(math.erfc, otypes=[np.float64])
+
+
+@dataclass(frozen=True, slots=True)
+class Law:
+    """The law of one entry of a weight of a given shape.
+
+    Attributes:
+        mean: Mean of an entry, averaged over the weight where entries differ; complex
+            where the entries are complex constants.
+        std: Standard deviation of an entry; for a complex dtype sqrt(E|w|^2).
+        low: Least value (of the modulus for a complex dtype), -inf if unbounded.
+        high: Greatest value or supremum, inf if unbounded.
+        fans: fan_in and fan_out, for laws that scale with them; else None.
+        cdf: Cumulative distribution function of one entry, on NumPy arrays (of the
+            modulus for a complex dtype); None where entries are not random.
+    """
+
+    mean: float
+    std: float
+    low: float = -math.inf
+    high: float = math.inf
+    fans: Fans | None = None
+    cdf: Cdf | None = field(default=None, compare=False, repr=False)
+
+
+def point_law(values: Any) -> Law:
+    """Return the law of entries that are not random: their average and spread."""
+    x = np.asarray(values)
+    if x.size == 0:
+        return Law(0.0, 0.0, 0.0, 0.0)
+    size = np.abs(x) if np.iscomplexobj(x) else x
+    spread = float(np.sqrt(np.mean(np.abs(x - x.mean()) ** 2)))
+    return Law(x.mean().item(), spread, float(size.min()), float(size.max()))
+
+
+def mixture_law(laws: Sequence[Law], weights: Sequence[float]) -> Law:
+    """Return the law of an entry of several weights side by side."""
+    shares = np.asarray(weights, np.float64) / (sum(weights) or 1)
+    if len(set(laws)) == 1:
+        return laws[0]
+    mean = sum(share * law.mean for share, law in zip(shares, laws, strict=True))
+    square = sum(
+        share * (law.std**2 + abs(law.mean - mean) ** 2)
+        for share, law in zip(shares, laws, strict=True)
+    )
+    cdfs = [law.cdf for law in laws]
+
+    def cdf(x: Any) -> Array:
+        known = cast("list[Cdf]", cdfs)
+        terms = [share * one(x) for share, one in zip(shares, known, strict=True)]
+        return np.asarray(sum(terms), np.float64)
+
+    fans = {law.fans for law in laws}
+    return Law(
+        float(mean),
+        math.sqrt(float(square)),
+        min(law.low for law in laws),
+        max(law.high for law in laws),
+        fans.pop() if len(fans) == 1 else None,
+        None if None in cdfs else cdf,
+    )
+
+
+def normal_law(mean: float, std: float) -> Law:
+    """Return the normal law N(mean, std^2)."""
+
+    def cdf(x: Any) -> Array:
+        return _step_or(x, mean, std, lambda z: 0.5 * _erfc(-z / math.sqrt(2)))
+
+    return Law(mean, std, cdf=cdf)
+
+
+def uniform_law(low: float, high: float) -> Law:
+    """Return the uniform law on [low, high)."""
+    width = high - low
+
+    def cdf(x: Any) -> Array:
+        return _step_or(x, low, width, lambda z: np.clip(z, 0.0, 1.0))
+
+    return Law((low + high) / 2, width / math.sqrt(12), low, high, cdf=cdf)
+
+
+def integer_law(low: int, high: int) -> Law:
+    """Return the uniform law on the integers low, ..., high - 1."""
+    n = high - low
+
+    def cdf(x: Any) -> Array:
+        return np.clip((np.floor(np.asarray(x, np.float64)) - low + 1) / n, 0.0, 1.0)
+
+    return Law(
+        (low + high - 1) / 2, math.sqrt((n * n - 1) / 12), low, high - 1, cdf=cdf
+    )
+
+
+def truncated_normal_law(mean: float, sigma: float, lower: float, upper: float) -> Law:
+    """Return the law of mean + sigma Z, Z standard normal cut to (lower, upper)."""
+    shift, spread = truncated_moments(lower, upper)
+
+    def cdf(x: Any) -> Array:
+        z = np.clip((np.asarray(x, np.float64) - mean) / (sigma or 1.0), lower, upper)
+        return _share(lower, z, upper)
+
+    return Law(
+        mean + sigma * shift,
+        sigma * spread,
+        mean + sigma * lower if sigma else mean,
+        mean + sigma * upper if sigma else mean,
+        cdf=cdf,
+    )
+
+
+@functools.lru_cache
+def truncated_moments(lower: float, upper: float) -> tuple[float, float]:
+    """Return mean and standard deviation of N(0, 1) cut to (lower, upper).
+
+    By Gauss-Legendre quadrature around the densest point, so that neither far tails
+    nor narrow intervals cancel.
+    """
+    if (lower, upper) == (-2.0, 2.0):
+        return 0.0, TRUNCATED_AT_2_STDDEV
+    peak = min(max(0.0, lower), upper)  # the point of highest density
+    # beyond `reach` on either side the density is below exp(-50) of the peak's
+    reach = math.sqrt(peak * peak + 100.0) - abs(peak)
+    a, b = max(lower, peak - reach), min(upper, peak + reach)
+    nodes, weights = np.polynomial.legendre.leggauss(200)
+    offset = (a - peak) + (b - a) * (nodes + 1) / 2
+    weights = weights * np.exp(-offset * (peak + offset / 2))
+    weights = weights / weights.sum()
+    mean = float(weights @ offset)
+    return peak + mean, math.sqrt(float(weights @ (offset - mean) ** 2))
+
+
+def complex_normal_law(std: float) -> Law:
+    """Return the circular complex normal law with E|w|^2 = std^2."""
+    return Law(0.0, std, 0.0, cdf=_modulus_cdf(std, lambda r: -np.expm1(-r * r)))
+
+
+def complex_truncated_normal_law(std: float) -> Law:
+    """Return the circular complex normal law, modulus cut at 2, E|w|^2 = std^2."""
+    sigma = std / COMPLEX_TRUNCATED_AT_2_STDDEV
+
+    def unit(r: Array) -> Array:
+        return np.expm1(-(np.minimum(r, 2.0) ** 2)) / math.expm1(-4.0)
+
+    return Law(0.0, std, 0.0, 2.0 * sigma, cdf=_modulus_cdf(sigma, unit))
+
+
+def complex_disk_law(std: float) -> Law:
+    """Return the uniform law on the disk with E|w|^2 = std^2."""
+    radius = std * math.sqrt(2)
+    unit = _modulus_cdf(radius, lambda r: np.minimum(r, 1.0) ** 2)
+    return Law(0.0, std, 0.0, radius, cdf=unit)
+
+
+def sphere_entry_law(radius: float, n: int, is_complex: bool) -> Law:
+    """Return the law of one coordinate of a uniform point on a sphere.
+
+    Of radius `radius` in R^n, or C^n where the modulus is meant. An entry of a Haar
+    matrix is one: its square (modulus) is Beta(1/2, (n - 1)/2) or Beta(1, n - 1).
+    """
+
+    def beta_cdf(r: Array) -> Array:
+        if n == 1:
+            return (r >= 1).astype(np.float64)
+        if is_complex:
+            return 1 - (1 - r * r) ** (n - 1)
+        return np.asarray(betainc(0.5, (n - 1) / 2, r * r), np.float64)
+
+    def cdf(x: Any) -> Array:
+        z = np.asarray(x, np.float64) / (radius or 1.0)
+        half = beta_cdf(np.minimum(np.abs(z), 1.0))
+        if is_complex:
+            return np.where(z < 0, 0.0, half)
+        return np.where(z < 0, 1 - half, 1 + half) / 2
+
+    return Law(
+        0.0, radius / math.sqrt(n), 0.0 if is_complex else -radius, radius, cdf=cdf
+    )
+
+
+def _modulus_cdf(scale: float, unit: Callable[[Array], Array]) -> Cdf:
+    return lambda r: unit(np.maximum(np.asarray(r, np.float64), 0.0) / scale)
+
+
+def _step_or(
+    x: Any, origin: float, scale: float, unit: Callable[[Array], Array]
+) -> Array:
+    """Evaluate a scaled cdf, or the step of a point mass where the scale is 0."""
+    distance = np.asarray(x, np.float64) - origin
+    return unit(distance / scale) if scale else (distance >= 0).astype(np.float64)
+
+
+def _share(lower: float, z: Array, upper: float) -> Array:
+    """Return P(Z < z) for a standard normal cut to (lower, upper), in tails too."""
+    if upper < 0:
+        return 1 - _share(-upper, -z, -lower)
+    if lower <= TAIL:
+        return _mass(lower, z) / _mass(lower, np.asarray(upper))
+
+    def lost(x: Array) -> Array:  # 1 - Q(x) / Q(lower), Q the survival function
+        x = np.minimum(x, lower + 40.0)  # beyond, the ratio is below exp(-900)
+        exponent = -(x - lower) * (x + lower) / 2
+        return -np.expm1(exponent + np.log(mills(x) / mills(lower)))
+
+    return lost(z) / lost(np.asarray(upper))
+
+
+def _mass(a: float, b: Array) -> Array:
+    """Return P(a < Z < b) for a standard normal, without cancellation in a tail."""
+    root2 = math.sqrt(2)
+    if a > 0:
+        return (math.erfc(a / root2) - _erfc(b / root2)) / 2
+    return (_erf(b / root2) - math.erf(a / root2)) / 2
+
+
+def mills(x: Any) -> Any:
+    """Mills' ratio Q(x) / pdf(x) by Laplace's continued fraction, for x > TAIL."""
+    tail = x
+    for n in range(40, 0, -1):
+        tail = x + n / tail
+    return 1 / tail

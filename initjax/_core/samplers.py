@@ -1,0 +1,294 @@
+"""Arrays of a law from random bits, one per element, in one fused pass.
+
+Every sampler is `(key, shape, dtype, *numbers, **options)`: numbers are traced (one
+executable serves all of them), options are part of the executable. Floats narrower
+than 32 bits are sampled in float32 and rounded once, inside the law's bounds.
+float32 and float64 give the bits of a jitted `jax.nn.initializers`, so the order of
+the operations here is part of the contract.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from .bits import random_bits, split_in_two
+from .promise import TAIL, mills
+
+Shape = tuple[int, ...]
+Number = jax.Array
+
+_PRECISE = 5.0  # erf rounds to 1 in float32 soon after this many sigmas
+
+
+def work_dtype(dtype: Any) -> np.dtype[Any]:
+    """Return the real dtype a law computes in: float32 for all narrower floats."""
+    real = (
+        np.finfo(dtype).dtype if jnp.issubdtype(dtype, jnp.complexfloating) else dtype
+    )
+    real = np.dtype(real)
+    return real if real.itemsize >= 4 else np.dtype(np.float32)
+
+
+def fill(key: Any, shape: Shape, dtype: Any, value: Number) -> jax.Array:
+    """Broadcast `value` to the shape."""
+    del key  # constants draw nothing
+    return jnp.broadcast_to(value.astype(dtype), shape)
+
+
+def eye(key: Any, shape: Shape, dtype: Any, gain: Number) -> jax.Array:
+    """Put `gain` on the main diagonal of a matrix of zeros."""
+    del key  # constants draw nothing
+    row, column = (lax.broadcasted_iota(jnp.int32, shape, axis) for axis in (0, 1))
+    return jnp.where(row == column, gain, jnp.zeros_like(gain)).astype(dtype)
+
+
+def uniform(
+    key: jax.Array, shape: Shape, dtype: Any, low: Number, high: Number
+) -> jax.Array:
+    """Uniform on [low, high)."""
+    x = _between(key, shape, work_dtype(dtype), low, high)
+    return _settle(x, dtype, low, high, open_high=True)
+
+
+def symmetric_uniform(
+    key: jax.Array, shape: Shape, dtype: Any, limit: Number
+) -> jax.Array:
+    """Uniform on [-limit, limit)."""
+    work = work_dtype(dtype)
+    x = _between(key, shape, work, _at(-1, work), _at(1, work)) * limit
+    return _settle(x, dtype, -limit, limit, open_high=True)
+
+
+def integers(
+    key: jax.Array, shape: Shape, dtype: Any, low: Number, high: Number
+) -> jax.Array:
+    """Uniform on the integers low, ..., high - 1."""
+    return jax.random.randint(key, shape, low, high, dtype)
+
+
+def normal(
+    key: jax.Array, shape: Shape, dtype: Any, stddev: Number, mean: Number | None = None
+) -> jax.Array:
+    """Normal with the given mean and standard deviation."""
+    work = work_dtype(dtype)
+    x = _half_normal_units(key, shape, work) * (_at(math.sqrt(2), work) * stddev)
+    return _settle(x if mean is None else x + mean, dtype)
+
+
+def truncated_normal(
+    key: jax.Array,
+    shape: Shape,
+    dtype: Any,
+    sigma: Number,
+    mean: Number | None = None,
+    *,
+    lower: float,
+    upper: float,
+) -> jax.Array:
+    """Mean plus sigma times a standard normal cut to (lower, upper)."""
+    work = work_dtype(dtype)
+    if lower > TAIL:
+        z = _upper_tail(key, shape, work, lower, upper)
+    elif upper < -TAIL:
+        z = -_upper_tail(key, shape, work, -upper, -lower)
+    else:
+        z = _central(key, shape, work, lower, upper)
+
+    def scaled(z: Any) -> jax.Array:
+        return z * sigma if mean is None else z * sigma + mean
+
+    low, high = (
+        None if math.isinf(z) else scaled(_at(z, work)) for z in (lower, upper)
+    )
+    return _settle(scaled(z), dtype, low, high)
+
+
+def complex_normal(
+    key: jax.Array, shape: Shape, dtype: Any, stddev: Number
+) -> jax.Array:
+    """Circular complex normal with E|w|^2 = stddev^2."""
+    work = work_dtype(dtype)
+    re, im = (_half_normal_units(k, shape, work) * stddev for k in split_in_two(key))
+    return lax.complex(re, im)
+
+
+def complex_truncated_normal(
+    key: jax.Array, shape: Shape, dtype: Any, sigma: Number
+) -> jax.Array:
+    """Circular complex normal of unit E|w|^2, its modulus cut at 2, times sigma."""
+    mass = -math.expm1(-4.0)
+    radius, phase = _polar(key, shape, work_dtype(dtype))
+    return _on_circle(jnp.sqrt(-jnp.log1p(-mass * radius)) * sigma, phase)
+
+
+def complex_disk(key: jax.Array, shape: Shape, dtype: Any, stddev: Number) -> jax.Array:
+    """Uniform on the disk around 0 with E|w|^2 = stddev^2."""
+    radius, phase = _polar(key, shape, work_dtype(dtype))
+    return _on_circle(jnp.sqrt(2 * radius) * stddev, phase)
+
+
+def rounded(x: jax.Array, dtype: Any, low: Any = None, high: Any = None) -> jax.Array:
+    """Round once to `dtype`, inside [low, high]; a narrow dtype saturates."""
+    return x if x.dtype == dtype else _settle(x, dtype, low, high)
+
+
+def _at(value: float, work: Any) -> Any:
+    return np.asarray(value, work)[()]
+
+
+def _unit(key: jax.Array, shape: Shape, work: np.dtype[Any]) -> jax.Array:
+    """Uniform on [0, 1): random mantissa bits under the exponent of 1, minus 1."""
+    bits, mantissa = work.itemsize * 8, np.finfo(work).nmant
+    one = np.asarray(1, work)
+    uint = np.dtype(f"uint{bits}")
+    mantissas = random_bits(key, shape, bits) >> _at(bits - mantissa, uint)
+    return lax.bitcast_convert_type(mantissas | one.view(uint)[()], work) - one[()]
+
+
+def _between(key: jax.Array, shape: Shape, work: Any, low: Any, high: Any) -> jax.Array:
+    """Uniform on [low, high): no rounding takes low plus a part of the width below."""
+    return _unit(key, shape, work) * (high - low) + low
+
+
+def _within(x: jax.Array, low: Any, high: Any) -> jax.Array:
+    """Clip by comparisons: with minimum and maximum XLA compiles twice as long."""
+    x = jnp.where(x < low, low, x)
+    return jnp.where(x > high, high, x)
+
+
+def _half_normal_units(key: jax.Array, shape: Shape, work: Any) -> jax.Array:
+    """Standard normal divided by sqrt(2): the inverse error function of (-1, 1)."""
+    lowest = np.nextafter(_at(-1, work), _at(0, work))
+    return lax.erf_inv(_between(key, shape, work, lowest, _at(1, work)))
+
+
+def _central(
+    key: jax.Array, shape: Shape, work: Any, lower: float, upper: float
+) -> jax.Array:
+    """Standard normal on an interval that reaches the centre, by inverse cdf."""
+    root2, low, high = _at(math.sqrt(2), work), _at(lower, work), _at(upper, work)
+    u = _between(key, shape, work, lax.erf(low / root2), lax.erf(high / root2))
+    inf = _at(np.inf, work)
+    if max(-lower, upper) > _PRECISE:  # else erf_inv(+-1) = +-inf becomes the far bound
+        one, zero = _at(1, work), _at(0, work)
+        u = _within(u, np.nextafter(-one, zero), np.nextafter(one, zero))
+    x = root2 * lax.erf_inv(u)
+    return _within(x, np.nextafter(low, inf), np.nextafter(high, -inf))
+
+
+def _upper_tail(
+    key: jax.Array, shape: Shape, work: np.dtype[Any], lower: float, upper: float
+) -> jax.Array:
+    """Standard normal on (lower, upper) with lower > TAIL, by inverse survival.
+
+    The distance d from `lower` solves log(Q(lower) / Q(lower + d)) = s, Q the survival
+    function and s exponential; d(s) is smooth, and its Chebyshev series has one
+    expensive operation, the logarithm: a solver in its place would not fuse.
+    """
+    terms = 24 if work == np.float32 else 64
+    bits = np.finfo(work).nmant
+    ratio, reach, series = _tail_series(lower, upper, bits, terms)
+    v = 1 - _unit(key, shape, work)
+    s = -jnp.log(_at(ratio, work) + _at(1 - ratio, work) * v)
+    y = s * _at(4 / reach, work) - _at(2, work)  # twice the variable on [-1, 1]
+    ahead = behind = jnp.zeros_like(y)
+    for coefficient in series[:0:-1]:  # Clenshaw
+        ahead, behind = y * ahead - behind + _at(coefficient, work), ahead
+    d = y / 2 * ahead - behind + _at(series[0], work)
+    start, inf = _at(lower, work), _at(np.inf, work)
+    below = np.nextafter(_at(upper, work), -inf)
+    return _within(start + d, np.nextafter(start, inf), below)
+
+
+@functools.lru_cache
+def _tail_series(
+    lower: float, upper: float, bits: int, terms: int
+) -> tuple[float, float, tuple[float, ...]]:
+    """Return Q(upper) / Q(lower), the largest s, and Chebyshev's series of d(s)."""
+    gap = (upper - lower) * (upper + lower) / 2
+    ratio = 0.0
+    if not math.isinf(upper):
+        ratio = math.exp(-gap) * mills(upper) / mills(lower)
+    reach = min(bits * math.log(2), -math.log(ratio) if ratio else math.inf)
+
+    def distance(y: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        s = (y + 1) * reach / 2
+        d = 2 * s / (np.sqrt(lower * lower + 2 * s) + lower)
+        for _ in range(6):  # Newton: the slope of log Q is -1 / Mills' ratio
+            ratio_here = mills(lower + d)
+            excess = (lower + d / 2) * d - np.log(ratio_here / mills(lower)) - s
+            d = d - excess * ratio_here
+        return d
+
+    interpolate: Any = np.polynomial.chebyshev.chebinterpolate
+    series = interpolate(distance, terms - 1)
+    return ratio, reach, tuple(series.tolist())
+
+
+def _polar(key: jax.Array, shape: Shape, work: Any) -> tuple[jax.Array, jax.Array]:
+    radius_key, phase_key = split_in_two(key)
+    phase = _unit(phase_key, shape, work) * _at(2 * math.pi, work)
+    return _unit(radius_key, shape, work), phase
+
+
+def _on_circle(radius: jax.Array, phase: jax.Array) -> jax.Array:
+    return lax.complex(radius * jnp.cos(phase), radius * jnp.sin(phase))
+
+
+def _settle(
+    x: jax.Array,
+    dtype: Any,
+    low: Any = None,
+    high: Any = None,
+    *,
+    open_high: bool = False,
+) -> jax.Array:
+    """Round once to `dtype`, inside [low, high], or [low, high) with `open_high`.
+
+    A narrow dtype saturates at its largest finite value: float8_e4m3fn has no infinity
+    and would turn the tail of a law into NaN.
+    """
+    if np.dtype(dtype) != x.dtype:
+        largest = _at(float(jnp.finfo(dtype).max), x.dtype)
+        low = -largest if low is None else jnp.maximum(low, -largest)
+        high = largest if high is None else jnp.minimum(high, largest)
+    if low is not None:
+        low = _inward(low, dtype, up=True)
+    if high is not None:
+        high = _inward(high, dtype, up=False, strict=open_high)
+        high = high if low is None else jnp.where(high < low, low, high)
+    # chosen after rounding by what was there before it, which XLA compiles fastest
+    y = x.astype(dtype)
+    if high is not None:
+        y = jnp.where(x > high, high.astype(dtype), y)
+    return y if low is None else jnp.where(x < low, low.astype(dtype), y)
+
+
+def _inward(bound: Any, dtype: Any, *, up: bool, strict: bool = False) -> jax.Array:
+    """Return the value of `dtype` next to `bound` on the inner side, as `bound`'s."""
+    bound = jnp.asarray(bound)
+    rounded = bound.astype(dtype)
+    back = rounded.astype(bound.dtype)
+    outside = back < bound if up else (back >= bound if strict else back > bound)
+    return jnp.where(outside, _neighbour(rounded, up=up), rounded).astype(bound.dtype)
+
+
+def _neighbour(x: jax.Array, *, up: bool) -> jax.Array:
+    """Return the next float above or below, by its bits, for every float dtype."""
+    uint = np.dtype(f"uint{x.dtype.itemsize * 8}")
+    one = _at(1, uint)
+    bits = lax.bitcast_convert_type(x, uint)
+    away = lax.bitcast_convert_type(bits + one, x.dtype)
+    inwards = lax.bitcast_convert_type(bits - one, x.dtype)
+    tiny = lax.bitcast_convert_type(one, x.dtype)
+    zero = jnp.zeros((), x.dtype)
+    if up:
+        return jnp.where(x == zero, tiny, jnp.where(x > zero, away, inwards))
+    return jnp.where(x == zero, -tiny, jnp.where(x > zero, inwards, away))

@@ -1,0 +1,1 @@
+"""`jit_init`: an initialization function compiled in pieces."""

@@ -1,0 +1,254 @@
+"""`jit_init`: in place of `jax.jit` around an initialization function."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+from jax.core import Tracer
+from jax.sharding import PartitionSpec, Sharding
+
+from .._core.arguments import in_trace
+from .canonical import Same
+from .execute import Engine, Report
+from .hostkeys import host_keys
+from .keys import size_of
+from .outline import outline
+from .placing import Order, Undecided, asked, bound, place
+from .plan import SetupPlan, plan_of, plan_of_whole
+from .progress import bar
+from .trace import read
+
+# JAX's debugging modes look at the program as it was written
+_DEBUGGING = ("jax_debug_key_reuse", "jax_debug_nans", "jax_debug_infs")
+
+
+class Whole(NamedTuple):
+    """A function that `jax.jit` compiles as one program, and why."""
+
+    reason: str
+
+
+class Call(NamedTuple):
+    """A function traced for some arguments, and what runs it."""
+
+    engine: Engine | Whole
+    arguments: list[Any]
+    outputs: Any
+
+
+class JitInit:
+    """An initialization function that is compiled in pieces; see `jit_init`."""
+
+    def __init__(
+        self,
+        fun: Callable[..., Any],
+        out_shardings: Any,
+        static_argnums: int | Iterable[int],
+        static_argnames: str | Iterable[str],
+        progress: bool | None,
+    ) -> None:
+        """Check the options and keep them."""
+        if not callable(fun):
+            raise TypeError(
+                f"jit_init({fun!r}): fun must be a function, got "
+                f"{type(fun).__name__}; give the function that makes the parameters."
+            )
+        if progress not in (None, True, False):
+            raise TypeError(
+                f"jit_init(progress={progress!r}): progress is True, False or None; "
+                "give True for a bar."
+            )
+        numbers, names = _listed(static_argnums), _listed(static_argnames)
+        options: dict[str, Any] = {
+            "out_shardings": out_shardings,
+            "static_argnums": numbers,
+            "static_argnames": names,
+        }
+        given = {name: x for name, x in options.items() if x is not None and x != ()}
+        self._jitted = jax.jit(fun, **given)
+        self._fun, self._progress = fun, progress
+        self._outputs: dict[Same, tuple[Any, Order]] = {}
+        self._static = _static_places(fun, numbers, names)
+        self._has_layouts = not all(map(_is_placement, jax.tree.leaves(out_shardings)))
+        functools.update_wrapper(self, fun)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Initialize: what `jax.jit(fun)` would return, bit for bit."""
+        if _under_trace((args, kwargs)) or _flag("jax_disable_jit"):
+            return self._fun(*args, **kwargs)
+        call = self._trace(args, kwargs)
+        if isinstance(call.engine, Whole):
+            run = functools.partial(_run_whole, self._jitted, args, kwargs)
+        else:
+            run = functools.partial(call.engine.run, call.arguments)
+        if self._progress:
+            sizes = list(map(size_of, jax.tree.leaves(call.outputs)))
+            with bar(len(sizes), sum(sizes), "jit_init") as report:
+                outputs = run(report)
+        else:
+            outputs = run()
+        return jax.tree.unflatten(jax.tree.structure(call.outputs), outputs)
+
+    def lower(self, *args: Any, **kwargs: Any) -> SetupPlan:
+        """Return what a call with such arguments would compile and run.
+
+        Arguments may be `jax.ShapeDtypeStruct`s. Nothing is compiled or allocated.
+        """
+        call = self._trace(args, kwargs)
+        if isinstance(call.engine, Whole):
+            return plan_of_whole(jax.tree.leaves(call.outputs), call.engine.reason)
+        return plan_of(call.engine, _paths(call.outputs))
+
+    def _trace(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call:
+        """Trace the function, or find that it is traced, cut and compiled already."""
+        traced = self._jitted.trace(*args, **kwargs)
+        numbers, names = self._static
+        positional = [x for i, x in enumerate(args) if i not in numbers]
+        named = {name: x for name, x in kwargs.items() if name not in names}
+        arguments = jax.tree.leaves((positional, named))
+        outputs, wanted = self._described(traced)
+        debugging = [flag for flag in _DEBUGGING if _flag(flag)]
+        if self._has_layouts or debugging:
+            reason = (
+                f"{debugging[0]} is on" if debugging else "out_shardings has layouts"
+            )
+            return Call(Whole(reason), arguments, outputs)
+        given = tuple(map(bound, arguments))
+        device = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]  # flags are set at run time
+        engines = _ENGINES.setdefault(traced.jaxpr, {})
+        key = (wanted, given, device)
+        if key not in engines:
+            engines[key] = _engine(traced.jaxpr, wanted, given)
+        return Call(engines[key], arguments, outputs)
+
+    def _described(self, traced: Any) -> tuple[Any, Order]:
+        """Return the types of a trace's outputs, and where each is wanted."""
+        key = Same(traced.jaxpr)
+        if key not in self._outputs:
+            outputs = traced.out_info
+            wanted = tuple(asked(x.sharding) for x in jax.tree.leaves(outputs))
+            self._outputs[key] = outputs, wanted
+        return self._outputs[key]
+
+
+# as long as JAX keeps a trace, so that equal functions share what was compiled
+Engines = weakref.WeakKeyDictionary[Any, dict[Any, Engine | Whole]]
+_ENGINES: Engines = weakref.WeakKeyDictionary()
+
+
+def _engine(closed: Any, wanted: Order, given: Order) -> Engine | Whole:
+    """Return what runs a traced function, for arguments and outputs placed so."""
+    if closed.effects:
+        return Whole(f"side effects ({', '.join(sorted(map(str, closed.effects)))})")
+    if len(closed.jaxpr.invars) != len(given):
+        return Whole("arguments that the trace does not list")
+    graph = read(closed)
+    host = host_keys(graph)
+    pieces = outline(graph, host.leaves)
+    try:
+        order = place(graph, pieces, host, wanted, given)
+    except Undecided as undecided:
+        return Whole(str(undecided))
+    return Engine(graph, host, pieces, order, given)
+
+
+def _run_whole(
+    jitted: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    report: Report | None = None,
+) -> list[Any]:
+    """Return the outputs of one program for everything; a bar moves when it is done."""
+    outputs = jax.tree.leaves(jitted(*args, **kwargs))
+    if report is not None:
+        jax.block_until_ready(outputs)
+        report(len(outputs), sum(map(size_of, outputs)))
+    return outputs
+
+
+def _listed(x: Any) -> tuple[Any, ...]:
+    return (x,) if isinstance(x, (int, str)) else tuple(x)
+
+
+def _static_places(
+    fun: Callable[..., Any], numbers: tuple[int, ...], names: tuple[str, ...]
+) -> tuple[set[int], set[str]]:
+    """Return the static arguments by place and by name.
+
+    As `jax.jit` does: where only one is given, the other follows from the signature.
+    """
+    try:
+        parameters = list(inspect.signature(fun).parameters.values())
+    except (ValueError, TypeError):
+        return set(numbers), set(names)
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    listed = [p.name for p in parameters if p.kind in kinds]
+    numbers = tuple(i + len(listed) if i < 0 else i for i in numbers)
+    if not names:
+        return set(numbers), {listed[i] for i in numbers if i < len(listed)}
+    if not numbers:
+        return {i for i, name in enumerate(listed) if name in names}, set(names)
+    return set(numbers), set(names)
+
+
+def _is_placement(x: Any) -> bool:
+    return isinstance(x, (Sharding, PartitionSpec))
+
+
+def _flag(name: str) -> bool:
+    return bool(getattr(jax.config, name))
+
+
+def _under_trace(values: Any) -> bool:
+    return in_trace() or any(isinstance(x, Tracer) for x in jax.tree.leaves(values))
+
+
+def _paths(tree: Any) -> list[str]:
+    return [jax.tree_util.keystr(path) for path, _ in jax.tree.leaves_with_path(tree)]
+
+
+def jit_init(
+    fun: Callable[..., Any],
+    *,
+    out_shardings: Any = None,
+    static_argnums: int | Iterable[int] = (),
+    static_argnames: str | Iterable[str] = (),
+    progress: bool | None = None,
+) -> JitInit:
+    """Return `fun` compiled in pieces: use it in place of `jax.jit(fun)`.
+
+    `jax.jit` makes one program in which every parameter is a chain of its own, so
+    compiling takes longer with every layer. Here the function is traced once, keys are
+    derived on the host, and what is left is cut into one small program per output;
+    programs that differ in nothing but keys are compiled once. The result is that of
+    `jax.jit(fun)`, bit for bit. What cannot be cut (control flow around sampling,
+    side effects, callbacks) is compiled as `jax.jit` would; `lower` says what and why.
+
+    Args:
+        fun: Any function that makes parameters: `model.init` of Flax or Haiku, a
+            function that builds an NNX or Equinox model and returns its arrays, a vmap
+            of one over keys. It is not changed.
+        out_shardings: Where the outputs live, as `jax.jit` takes it: one sharding or a
+            tree of them that is a prefix of the outputs; None leaves it to JAX.
+        static_argnums: Arguments that are compile-time constants, by place.
+        static_argnames: The same by name.
+        progress: True shows a bar of arrays and bytes done, drawn by rich.
+
+    Returns:
+        A function with `fun`'s arguments and results, and a method
+        `lower(*args, **kwargs)` that returns the plan of a call. Under an outer trace
+        it is `fun` itself. A second call with arguments of the same shapes traces and
+        compiles nothing. No two outputs share a buffer.
+
+    Raises:
+        TypeError: `fun` is not callable, or `progress` not a bool or None.
+        ImportError: At a call with `progress=True` without rich.
+
+        What `fun` or `jax.jit` raises, at the call, unchanged.
+    """
+    return JitInit(fun, out_shardings, static_argnums, static_argnames, progress)

@@ -1,0 +1,131 @@
+"""Turn a piece into a function that JAX compiles, with random bits that fuse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .._core.bits import fused_bits, is_fusible
+from .jaxprs import bind, called, evaluate, every
+from .keys import is_key, kind_of
+from .outline import Piece
+from .rounding import is_number, unstable
+from .trace import Atom, Constant, Input
+
+_FACTORS = frozenset(
+    """
+    cholesky eig eigh geqp3 geqrf hessenberg householder_product lu
+    orgqr qr schur svd triangular_solve tridiagonal tridiagonal_solve
+    """.split()
+)
+_HINDRANCES = (
+    ("a host callback", frozenset({"pure_callback", "io_callback"})),
+    ("factorizes a matrix", _FACTORS),
+    ("samples inside control flow", frozenset({"scan", "while", "cond"})),
+)
+
+
+def primitives(piece: Piece) -> frozenset[str]:
+    """Return the names of all primitives of a piece, at any depth."""
+    return frozenset(equation.primitive.name for equation in _equations(piece))
+
+
+def _equations(piece: Piece) -> Iterator[Any]:
+    return every(node.equation for node in piece.nodes)
+
+
+def fuses(piece: Piece) -> bool:
+    """Tell whether random bits may fuse with what is computed of them.
+
+    The bits are the same either way; the floats computed of them are those of `jax.jit`
+    only where XLA cannot choose: from keys and numbers alone, for one result, by
+    equations that no loop changes.
+    """
+    alone = len(piece.results) == 1 and not _takes_data(piece)
+    if any(is_number(atom.aval) for atom in piece.results):
+        return False
+    return alone and not unstable(_equations(piece))
+
+
+def _takes_data(piece: Piece) -> bool:
+    return any(isinstance(a, Input) and not is_key(a.aval) for a in piece.leaves)
+
+
+def samples(used: frozenset[str]) -> bool:
+    """Tell whether random bits are drawn."""
+    return bool(used & {"random_bits", "threefry2x32"})
+
+
+def factorizes(used: frozenset[str]) -> bool:
+    """Tell whether a matrix is factorized."""
+    return bool(used & _FACTORS)
+
+
+def hindrance(piece: Piece, used: frozenset[str]) -> str | None:
+    """Return why a piece that samples is compiled as `jax.jit` would, or None."""
+    if not samples(used) or fuses(piece):
+        return None
+    for what, which in _HINDRANCES:
+        if found := sorted(used & which):
+            return f"{what} ({', '.join(found)})"
+    if len(piece.results) > 1:
+        return f"{len(piece.results)} outputs share what they are computed from"
+    if _takes_data(piece):
+        return "computed from an argument"
+    return (
+        f"not arithmetic along long axes ({', '.join(unstable(_equations(piece))[:4])})"
+    )
+
+
+def function_of(piece: Piece, fuse: bool) -> Callable[..., tuple[Any, ...]]:
+    """Return a piece as a function of its leaves, keys as their words."""
+    apply = _apply_fused if fuse else bind
+
+    def initialize(*leaves: Any) -> tuple[Any, ...]:
+        env: dict[Atom, Any] = {}
+        for atom, leaf in zip(piece.leaves, leaves, strict=True):
+            env[atom] = leaf
+            if is_key(atom.aval):
+                impl = kind_of(atom.aval.dtype).impl
+                env[atom] = jax.random.wrap_key_data(leaf, impl=impl)
+
+        def read(atom: Atom) -> Any:
+            return (
+                atom.value
+                if isinstance(atom, Constant) and atom not in env
+                else env[atom]
+            )
+
+        for node in piece.nodes:
+            out = apply(node.equation, [read(a) for a in node.inputs])
+            env.update(zip(node.results, out, strict=True))
+        return tuple(
+            _copy(env[atom]) if atom in piece.leaves else read(atom)
+            for atom in piece.results
+        )
+
+    return initialize
+
+
+def _copy(x: Any) -> Any:
+    """Return the same values in a buffer of their own: never the argument's."""
+    if not is_key(x):
+        return jnp.copy(x)
+    words = jnp.copy(jax.random.key_data(x))
+    return jax.random.wrap_key_data(words, impl=kind_of(x.dtype).impl)
+
+
+def _apply_fused(equation: Any, inputs: Sequence[Any]) -> Sequence[Any]:
+    """Compute one equation, random bits from a hash that fuses."""
+    inner = called(equation)
+    if inner is not None:
+        return evaluate(inner, inputs, _apply_fused)
+    if equation.primitive.name == "random_bits":
+        with equation.ctx.manager:
+            if is_fusible(inputs[0]):
+                words, params = jax.random.key_data(inputs[0]), equation.params
+                return [fused_bits(words, params["shape"], params["bit_width"])]
+    return bind(equation, inputs)

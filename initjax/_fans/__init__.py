@@ -1,0 +1,6 @@
+"""Fans: from shapes, from notation, declared."""
+
+from .fan import Fan as Fan
+from .fused import Fused as Fused
+from .given import Given as Given
+from .stacked import Stacked as Stacked

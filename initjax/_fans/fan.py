@@ -1,0 +1,314 @@
+"""The axes of a weight by their role, and the constructors of all declarations."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, Self, cast
+
+from .._errors import Refused
+from .declaration import Declaration, Matrix, Shape, clean_axes, count, kind
+from .fans import Axes, Fans, compute_fans, resolve_axes
+from .fused import Fused
+from .stacked import Stacked
+from .subscripts import einsum_axes, layout_axes
+
+
+@kind
+@dataclass(frozen=True, slots=True, repr=False)
+class Fan(Declaration):
+    """The axes of a weight by their role; axes listed nowhere are a window.
+
+    fan_in is the product of the sizes of `in_axes` times the window (a convolution's
+    receptive field), over `in_groups` and `strides`; fan_out that of `out_axes` times
+    the window, over `groups`; `batch_axes` count for neither.
+
+    Most weights have a constructor: `Fan.einsum`, `Fan.dense_general`, `Fan.conv`,
+    `Fan.layout`, `Fan.stacked`, `Fan.experts`, `Fan.fused`, `Fan.embedding`.
+
+    Args:
+        in_axes: Axes of the inputs, an int or a sequence of them.
+        out_axes: Axes of the outputs.
+        batch_axes: Axes that index separate weights.
+        groups: How many groups the output channels are in, where the input axis is that
+            of one group (a grouped convolution in Flax, Keras, Equinox and PyTorch).
+        in_groups: How many groups the input channels are in, where the input axis is
+            that of all and the output axis that of one (PyTorch's transposed one).
+        strides: Those of a transposed convolution, an int or one per window axis.
+        rank: How many axes the weight has; None is any number.
+
+    Raises:
+        ValueError: A number below 1; for a shape, axes that overlap, that it does not
+            have, or another rank.
+        TypeError: An axis that is no int.
+    """
+
+    in_axes: Any
+    out_axes: Any
+    batch_axes: Any = ()
+    groups: int = 1
+    _: KW_ONLY
+    in_groups: int = 1
+    strides: Any = 1
+    rank: int | None = None
+
+    def _fans(self, shape: Shape) -> Fans:
+        axes = self._axes(shape)
+        fans = compute_fans(shape, *axes.values())
+        self._check_groups("in_groups", "in_axes", shape, axes)
+        self._check_groups("groups", "out_axes", shape, axes)
+        window = len(shape) - sum(map(len, axes.values()))
+        strides = self.strides
+        if isinstance(strides, tuple) and len(strides) != window:
+            raise Refused(
+                f"fan={self!r} has {len(strides)} strides, the shape {window} window "
+                "axes; give one stride per window axis, or one for all."
+            )
+        taps = math.prod(strides) if isinstance(strides, tuple) else strides**window
+        return Fans(
+            _over(fans.fan_in, self.in_groups * taps), _over(fans.fan_out, self.groups)
+        )
+
+    def _check_groups(
+        self, field: str, name: str, shape: Shape, axes: dict[str, Axes]
+    ) -> None:
+        groups, channels = getattr(self, field), math.prod(shape[i] for i in axes[name])
+        if channels % groups:
+            raise Refused(
+                f"fan={self!r} has {field}={groups}, which do not divide the "
+                f"{channels} channels of {name}; give groups that do."
+            )
+
+    def blocks(self, shape: Shape) -> Axes:
+        """Return the batch axes."""
+        return tuple(sorted(self._axes(shape)["batch_axes"]))
+
+    def block(self, shape: Shape) -> Declaration | None:
+        """Return the declaration without batch axes."""
+        axes, gone = self._axes(shape), self.blocks(shape)
+        ins, outs = (
+            tuple(a - sum(b < a for b in gone) for a in axes[name])
+            for name in ("in_axes", "out_axes")
+        )
+        rank = len(shape) - len(gone)
+        return dataclasses.replace(
+            self, in_axes=ins, out_axes=outs, batch_axes=(), rank=rank
+        )
+
+    def matrix(self, shape: Shape) -> Matrix | None:
+        """Return window and inputs as rows, outputs as columns."""
+        columns = self._axes(shape)["out_axes"]
+        rows = tuple(a for a in range(len(shape)) if a not in columns)
+        return Matrix(rows, columns)
+
+    def _axes(self, shape: Shape) -> dict[str, Axes]:
+        if self.rank is not None and len(shape) != self.rank:
+            raise Refused(
+                f"fan={self!r} declares {self.rank} axes, the shape has {len(shape)}; "
+                "declare the axes it has."
+            )
+        names = ("in_axes", "out_axes", "batch_axes")
+        return resolve_axes(shape, {name: getattr(self, name) for name in names})
+
+    def _clean(self) -> None:
+        for name in ("in_axes", "out_axes", "batch_axes"):
+            self._keep(**{name: clean_axes(name, getattr(self, name))})
+        for name in ("groups", "in_groups"):
+            self._keep(**{name: count(name, getattr(self, name))})
+        if isinstance(self.strides, (tuple, list)):
+            steps = cast("Sequence[Any]", self.strides)
+            self._keep(strides=tuple(count("strides", s) for s in steps))
+        else:
+            self._keep(strides=count("strides", self.strides))
+        if self.rank is not None:
+            self._keep(rank=count("rank", self.rank, least=0))
+
+    @classmethod
+    def read(cls, value: Any) -> Self | None:
+        """Read "conv": a window, then inputs, then outputs."""
+        return cls((-2,), (-1,)) if isinstance(value, str) and value == "conv" else None
+
+    @staticmethod
+    def einsum(subscripts: str, kernel: int = 1) -> Fan:
+        """Declare the kernel of an einsum: `Fan.einsum("btd,dhk->bthk")`.
+
+        Its labels that the output lacks are inputs; those that only the output shares
+        are outputs; those in all three are batch axes (experts).
+
+        Args:
+            subscripts: The einsum, its operands separated by commas, with "->".
+            kernel: Which operand is the kernel, counted from 0.
+
+        Raises:
+            ValueError: Subscripts that are no einsum; a label of the kernel that is
+                repeated, or found in no other term.
+        """
+        where = f"Fan.einsum({subscripts!r}, kernel={kernel!r})"
+        try:
+            return Fan(*(axes := einsum_axes(subscripts, kernel)), rank=_rank(axes))
+        except Refused as refused:
+            raise refused.at(where) from None
+
+    @staticmethod
+    def dense_general(inputs: int = 1, outputs: int = 1, batch: int = 0) -> Fan:
+        """Declare a dense kernel over several axes: batch, then inputs, then outputs.
+
+        The order of Flax's DenseGeneral and LinearGeneral. Attention's query kernel
+        (model, heads, head) is `dense_general(1, 2)`, its output kernel
+        `dense_general(2, 1)`.
+
+        Args:
+            inputs: How many axes are contracted.
+            outputs: How many axes are features.
+            batch: How many leading axes index separate kernels.
+        """
+        where = f"Fan.dense_general({inputs!r}, {outputs!r}, {batch!r})"
+        try:
+            i = count("inputs", inputs, least=0)
+            o = count("outputs", outputs, least=0)
+            b = count("batch", batch, least=0)
+        except Refused as refused:
+            raise refused.at(where) from None
+        split, rank = b + i, b + i + o
+        return Fan(
+            tuple(range(b, split)),
+            tuple(range(split, rank)),
+            tuple(range(b)),
+            rank=rank,
+        )
+
+    @staticmethod
+    def conv(
+        groups: int = 1,
+        transpose: bool = False,
+        layout: str | None = None,
+        strides: Any = 1,
+        per_group: str = "i",
+    ) -> Fan:
+        """Declare a convolution kernel.
+
+        Args:
+            groups: Feature groups.
+            transpose: Whether it is a transposed convolution, whose outputs see
+                window / strides of their inputs' taps on average.
+            layout: The roles of the axes, such as "HWIO" or "OIHW": I inputs and O
+                outputs of the layer, H, W, D the window. None is any number of window
+                axes, then inputs, then outputs. Flax with `transpose_kernel=True` is
+                "HWOI", PyTorch's transposed one "IOHW".
+            strides: Those of a transposed convolution, an int or one per window axis.
+            per_group: Which of "i" and "o" counts the channels of one group where
+                groups > 1: "o" in PyTorch's transposed convolution.
+
+        Raises:
+            ValueError: A layout without exactly one I and one O; strides without
+                `transpose`.
+        """
+        where = (
+            f"Fan.conv(groups={groups!r}, transpose={transpose!r}, layout={layout!r}, "
+            f"strides={strides!r}, per_group={per_group!r})"
+        )
+        try:
+            axes: tuple[Axes, Axes, Axes] = ((-2,), (-1,), ())
+            rank = None
+            if layout is not None:
+                axes, rank = layout_axes(layout), len(layout)
+                if (len(axes[0]), len(axes[1])) != (1, 1):
+                    raise Refused("a layout has one I and one O; give 'HWIO', say.")
+            if strides != 1 and not transpose:
+                raise Refused(
+                    "the strides of a plain convolution change no fan; leave them out."
+                )
+            if per_group not in ("i", "o"):
+                raise Refused("per_group must be 'i' or 'o'.")
+            many: dict[str, Any] = {
+                "groups" if per_group == "i" else "in_groups": groups
+            }
+            count("groups", groups)
+        except Refused as refused:
+            raise refused.at(where) from None
+        return Fan(*axes, **many, strides=strides, rank=rank)
+
+    @staticmethod
+    def layout(roles: str) -> Fan:
+        """Declare one letter per axis: `Fan.layout("oi")` is PyTorch's and Equinox's.
+
+        Args:
+            roles: i input, o output, b batch (stacked layers, experts), h, w, d window,
+                in any case; i, o and b may repeat: "ioo" is (model, heads, head).
+
+        Raises:
+            ValueError: Another letter.
+        """
+        try:
+            return Fan(*layout_axes(roles), rank=len(roles))
+        except Refused as refused:
+            raise refused.at(f"Fan.layout({roles!r})") from None
+
+    @staticmethod
+    def stacked(axis: int = 0, of: Any = None) -> Stacked:
+        """Declare layers stacked along an axis, by `nn.scan` or `jax.vmap`.
+
+        Args:
+            axis: The axis that counts the layers.
+            of: The declaration of one layer, of the shape without the axis.
+        """
+        return Stacked(axis, of)
+
+    @staticmethod
+    def experts(axis: int = 0, of: Any = None) -> Stacked:
+        """Declare experts along an axis, each a kernel of its own.
+
+        Args:
+            axis: The axis that counts the experts.
+            of: The declaration of one expert, of the shape without the axis.
+        """
+        return Stacked(axis, of)
+
+    @staticmethod
+    def fused(parts: Any, axis: int = -1, of: Any = None) -> Fused:
+        """Declare weights side by side: query, key, value, or gate and up.
+
+        Each part has its own fans and its own stream: the array is the concatenation of
+        `clone_initializer(init, name)` for each part, drawn with the same key.
+
+        Args:
+            parts: Lengths, as a sequence (the names are 0, 1, ...) or a dict by name;
+                or equal parts, as their number or a sequence of names.
+            axis: Where they lie side by side.
+            of: The declaration of each part.
+        """
+        return Fused(parts, axis, of)
+
+    @staticmethod
+    def embedding(use: str = "lookup", features: int = -1) -> Fan:
+        """Declare an embedding table of rank 2.
+
+        Args:
+            use: "lookup": a row is picked, so fan_in is 1 and fan_out the features.
+                "readout": features are contracted into logits, so fan_in is the
+                features and fan_out the vocabulary. A tied table is a readout whose
+                lookups the model multiplies by sqrt(features), or a lookup.
+            features: The axis of the features.
+
+        Raises:
+            ValueError: Another use, or another axis than -2, -1, 0 and 1.
+        """
+        where = f"Fan.embedding({use!r}, features={features!r})"
+        if use not in ("lookup", "readout"):
+            raise ValueError(f"{where}: use must be 'lookup' or 'readout'.")
+        if features not in (-2, -1, 0, 1):
+            raise ValueError(f"{where}: a table has two axes; give 0 or 1.")
+        wide, rows = features % 2, 1 - features % 2
+        if use == "lookup":
+            return Fan((), (wide,), (rows,), rank=2)
+        return Fan((wide,), (rows,), rank=2)
+
+
+def _rank(axes: Iterable[Axes]) -> int:
+    return sum(map(len, axes))
+
+
+def _over(fan: float, divisor: int) -> float:
+    return fan // divisor if fan % divisor == 0 else fan / divisor

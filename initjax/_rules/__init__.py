@@ -1,0 +1,1 @@
+"""Models by rule: patterns of paths, and what they give the leaves."""

@@ -1,0 +1,195 @@
+"""Any framework's tree as named leaves: one path for one weight, however it is kept."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, cast
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import PartitionSpec, Sharding
+
+from .._core.arguments import as_shape
+from .._core.values import numeric_dtype
+from .._engine.placing import bound
+from .._errors import Refused
+
+Shape = tuple[int, ...]
+Path = tuple[str | int, ...]
+Chooser = Callable[["Leaf"], bool]
+
+# boxes around one array, which have a path of their own inside
+_BOXES = ("flax.core.meta", "flax.nnx.variablelib")
+
+
+class Leaf(NamedTuple):
+    """A weight's place in a tree.
+
+    Attributes:
+        path: Its name in parts, as `fold_in_path` takes them.
+        shape: Its shape.
+        dtype: Its dtype.
+        sharding: Where it lives: a sharding, a PartitionSpec, or None.
+        place: Which leaf of the tree it is.
+    """
+
+    path: Path
+    shape: Shape
+    dtype: Any
+    sharding: Sharding | PartitionSpec | None
+    place: int
+
+    @property
+    def name(self) -> str:
+        """The path as text, "layers/0/kernel"."""
+        return "/".join(map(str, self.path))
+
+
+class Tree(NamedTuple):
+    """A tree taken apart.
+
+    Attributes:
+        values: All its leaves, arrays or not.
+        structure: What puts them together again.
+        leaves: Those with a shape and a dtype.
+        others: The paths of those without.
+    """
+
+    values: list[Any]
+    structure: Any
+    leaves: list[Leaf]
+    others: list[Path]
+
+    def filled(self, results: Mapping[int, Any]) -> Any:
+        """Return the tree with some leaves replaced, all others the same objects."""
+        values = [results.get(i, value) for i, value in enumerate(self.values)]
+        return jax.tree.unflatten(self.structure, values)
+
+
+def read_tree(tree: Any, shardings: Any = None) -> Tree:
+    """Take a tree of arrays or shapes apart, or a manifest.
+
+    Args:
+        tree: The tree.
+        shardings: Where its leaves live, a prefix of the tree; None asks the leaves.
+    """
+    tree = _from_manifest(tree)
+    values, structure = jax.tree.flatten(tree)
+    placed = map(bound, values) if shardings is None else _spread(shardings, tree)
+    named = jax.tree_util.tree_flatten_with_path(tree, is_leaf=_is_box)[0]
+    paths: list[Path] = []
+    for keys, value in named:
+        for inner, _ in _inside(value):
+            paths.append(clean_path((*keys, *inner)))
+    leaves = [
+        Leaf(path, tuple(value.shape), value.dtype, sharding, place)
+        for place, (path, value, sharding) in enumerate(
+            zip(paths, values, placed, strict=True)
+        )
+        if hasattr(value, "shape") and hasattr(value, "dtype")
+    ]
+    _check(leaves)
+    known = {leaf.place for leaf in leaves}
+    others = [path for place, path in enumerate(paths) if place not in known]
+    return Tree(values, structure, leaves, others)
+
+
+def clean_path(keys: Iterable[Any]) -> Path:
+    """Return key-path entries as parts: the same for a dict, a list, a module.
+
+    Slashes and dots separate, numerals are numbers: Haiku's "mlp/~/linear", a state
+    dict's "layers.0.weight" and nested trees name one weight alike.
+    """
+    parts: list[str | int] = []
+    for key in keys:
+        name = next(
+            (getattr(key, a) for a in ("key", "idx", "name") if hasattr(key, a)), key
+        )
+        if isinstance(name, int):
+            parts.append(name)
+        else:
+            texts = str(name).replace(".", "/").split("/")
+            parts.extend(_number_or_text(text) for text in texts if text)
+    return tuple(parts)
+
+
+def _spread(prefix: Any, tree: Any) -> list[Any]:
+    """Return a sharding, or None, for every leaf, from a prefix of the tree."""
+
+    def each(sharding: Any, subtree: Any) -> list[Any]:
+        return [sharding] * len(jax.tree.leaves(subtree))
+
+    def is_one(x: Any) -> bool:
+        return x is None or isinstance(x, (Sharding, PartitionSpec))
+
+    try:
+        lists = jax.tree.map(each, prefix, tree, is_leaf=is_one)
+    except (ValueError, TypeError, KeyError) as error:
+        raise Refused(
+            "shardings must be one sharding, or a tree of them that is a prefix of "
+            f"the tree ({' '.join(str(error).split())[:400]})."
+        ) from None
+    return list(itertools.chain.from_iterable(jax.tree.leaves(lists, is_leaf=_is_list)))
+
+
+def _is_list(x: Any) -> bool:
+    return isinstance(x, list)
+
+
+def _number_or_text(text: str) -> str | int:
+    is_numeral = text.isascii() and text.isdigit() and str(int(text)) == text
+    return int(text) if is_numeral else text
+
+
+def _is_box(x: Any) -> bool:
+    return any(kind.__module__ in _BOXES for kind in type(x).__mro__)
+
+
+def _inside(value: Any) -> Sequence[tuple[tuple[Any, ...], Any]]:
+    """Return what is in a box; one array has the path of its box."""
+    if not _is_box(value):
+        return [((), value)]
+    inside = jax.tree_util.tree_flatten_with_path(value)[0]
+    return [((), inside[0][1])] if len(inside) == 1 else inside
+
+
+def _check(leaves: Sequence[Leaf]) -> None:
+    known: dict[Path, Leaf] = {}
+    for leaf in leaves:
+        if not leaf.path:
+            raise Refused("a bare array has no path; give a tree: {'name': array}.")
+        if leaf.path in known:
+            raise Refused(
+                f"two leaves have the path {leaf.name!r}: slashes and dots separate "
+                "parts; rename one."
+            )
+        known[leaf.path] = leaf
+
+
+def _from_manifest(tree: Any) -> Any:
+    """Return a manifest, {"parameters": [{path, shape, dtype}]}, as a flat dict."""
+    if not isinstance(tree, Mapping):
+        return tree
+    listed = cast("Mapping[str, Any]", tree).get("parameters")
+    if not isinstance(listed, (list, tuple)):
+        return cast("Any", tree)
+    flat: dict[str, jax.ShapeDtypeStruct] = {}
+    for row in cast("Sequence[Any]", listed):
+        try:
+            path, shape, dtype = row["path"], as_shape(row["shape"]), row["dtype"]
+        except (TypeError, KeyError):
+            raise Refused(
+                f"a manifest lists parameters as {{path, shape, dtype}}, got {row!r}."
+            ) from None
+        if (kind := numeric_dtype(dtype)) is None:
+            raise Refused(f"{path!r} has no numeric dtype: {dtype!r}.")
+        if path in flat:
+            raise Refused(f"the manifest lists {path!r} twice.")
+        flat[path] = jax.ShapeDtypeStruct(shape, kind)
+    return flat
+
+
+def is_number(dtype: Any) -> bool:
+    """Tell weights from PRNG keys."""
+    return not jnp.issubdtype(dtype, jax.dtypes.extended)

@@ -1,0 +1,272 @@
+"""Rules: how a model is initialized, by parameter path."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self, cast
+
+from .._core.config import from_plain, to_plain
+from .._core.fields import default_dtype, flag, stream
+from .._core.initializer import Initializer
+from .._core.streams import Seed
+from .._errors import Refused
+from .._fans.declaration import Declaration, as_declaration
+from .._registry import get, serialize
+from .paths import clean_path
+from .patterns import chooser
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """An initializer and what a rule adds to it.
+
+    Args:
+        initializer: Anything `get` takes: a law, a name, a config, a function.
+        fan: How the leaf is made up, in place of the law's own; see `Fan`.
+        dtype: What the leaf is made in; None is the dtype of the tree.
+        stream: The path whose stream the leaf draws from; None is its own. The old path
+            of a leaf that was renamed keeps its numbers.
+        optional: Whether the rule may have no leaf, where rules are strict.
+
+    Raises:
+        TypeError: No initializer; a fan for a function, which has none.
+        ValueError: A bad declaration, dtype or stream.
+    """
+
+    initializer: Any
+    fan: Any = None
+    dtype: Any = None
+    stream: Seed = None
+    optional: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the fields and keep their plain values."""
+        try:
+            found = get(self.initializer)
+            if found is None:
+                raise Refused("needs an initializer, got None; give one.", TypeError)
+            fan = as_declaration(self.fan)
+            if fan is not None and not isinstance(found, Initializer):
+                raise Refused(
+                    f"fan={fan!r} needs a law, got {type(found).__name__}; "
+                    "give a law, such as HeNormal().",
+                    TypeError,
+                )
+            kept = {
+                "initializer": found,
+                "fan": fan,
+                "dtype": default_dtype(self.dtype),
+                "stream": stream(_split(self.stream)),
+                "optional": flag(self.optional),
+            }
+        except Refused as refused:
+            raise refused.at(f"Spec({_name_of(self.initializer)})") from None
+        for name, value in kept.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def law(self) -> Any:
+        """The initializer with the declared fan."""
+        if self.fan is None:
+            return self.initializer
+        return dataclasses.replace(self.initializer, fan=self.fan)
+
+    def __repr__(self) -> str:
+        """Show what differs from the defaults, the initializer alone if nothing."""
+        return f"Spec({_name_of(self.initializer)}{_extras(self)})"
+
+
+class Rule(NamedTuple):
+    """A pattern and what it gives the leaves that it is the first to match."""
+
+    pattern: Any
+    spec: Spec
+
+    @property
+    def name(self) -> str:
+        """The pattern as text."""
+        return _show(self.pattern)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Rules:
+    """How a model is initialized: patterns of paths, the first that matches wins.
+
+    A pattern is a glob over the whole path ("layers_*/attn/{q,k,v}/kernel", "**/bias"),
+    a compiled regular expression, searched for in the path, or a predicate of (path,
+    shape, dtype). In a glob `*` is a part or a piece of one, `**` any number of parts,
+    `?` a character, `[abc]` one of them, `{a,b}` alternatives, and a dot separates like
+    a slash. An initializer is anything `get` takes, or a `Spec`. Rules are values:
+    equal, hashable, JSON-able by `get_config` if no pattern or initializer is a
+    function. `a + b` asks a first; the rules of b may then be left without a leaf.
+
+    Args:
+        rules: Pairs of pattern and initializer, in order.
+        default: What a leaf gets that no pattern matches; None refuses such leaves.
+        strict: Whether a rule that is the first for no leaf is an error, else a
+            warning. A leaf without a rule is always an error.
+
+    Raises:
+        ValueError: A malformed glob; an unknown name.
+        TypeError: A rule that is no pair; a pattern or initializer of a wrong kind.
+    """
+
+    rules: Any
+    default: Any = None
+    strict: bool = True
+
+    def __post_init__(self) -> None:
+        """Check every rule and keep plain values."""
+        if isinstance(self.rules, (str, Mapping)) or not isinstance(
+            self.rules, Iterable
+        ):
+            raise TypeError(
+                "Rules: needs a list of (pattern, initializer), got "
+                f"{type(self.rules).__name__}; order decides, so give pairs."
+            )
+        rows = tuple(_rule(i, row) for i, row in enumerate(self.rules))
+        object.__setattr__(self, "rules", rows)
+        if self.default is not None:
+            object.__setattr__(self, "default", _spec(self.default))
+        if not isinstance(self.strict, bool):  # pyright: ignore[reportUnnecessaryIsInstance]  # users pass anything
+            raise TypeError(
+                f"Rules: strict must be True or False, got {self.strict!r}."
+            )
+
+    def __add__(self, other: Rules) -> Rules:
+        """Return both lists of rules, this one's first; the other's become optional."""
+        if not isinstance(other, Rules):  # pyright: ignore[reportUnnecessaryIsInstance]  # as above
+            return NotImplemented
+        default = other.default if self.default is None else self.default
+        strict = self.strict and other.strict
+        rest = [
+            (r.pattern, dataclasses.replace(r.spec, optional=True)) for r in other.rules
+        ]
+        return Rules((*self.rules, *rest), default, strict)
+
+    def __repr__(self) -> str:
+        """Show one rule a line; `eval` gives an equal if no rule is a function."""
+        lines = [f"    ({_show(r.pattern)}, {_plain(r.spec)}),\n" for r in self.rules]
+        default = "" if self.default is None else f", default={_plain(self.default)}"
+        strict = "" if self.strict else ", strict=False"
+        return f"Rules([\n{''.join(lines)}]{default}{strict})"
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the rules as JSON-able data.
+
+        Raises:
+            TypeError: A pattern or an initializer that is a function.
+        """
+        config: dict[str, Any] = {
+            "rules": [
+                [_pattern_config(r.pattern), _spec_config(r.spec)] for r in self.rules
+            ]
+        }
+        if self.default is not None:
+            config["default"] = _spec_config(self.default)
+        return config | ({} if self.strict else {"strict": False})
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Return the rules that `get_config` describes."""
+        given = dict(config)
+        try:
+            rules = [(_read_pattern(p), _read_spec(s)) for p, s in given.pop("rules")]
+            default = given.pop("default", None)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"Rules.from_config: needs a list of [pattern, initializer]: {error}."
+            ) from None
+        return cls(rules, None if default is None else _read_spec(default), **given)
+
+
+def _rule(number: int, row: Any) -> Rule:
+    where = f"Rules: rule {number}"
+    if isinstance(row, str) or not isinstance(row, Sequence) or len(row) != 2:  # pyright: ignore[reportUnknownArgumentType]  # users pass anything
+        raise TypeError(f"{where}: must be a pair (pattern, initializer), got {row!r}.")
+    pattern, initializer = cast("Sequence[Any]", row)
+    try:
+        chooser(pattern)
+    except Refused as refused:
+        raise refused.at(where) from None
+    return Rule(pattern, _spec(initializer))
+
+
+def _spec(value: Any) -> Spec:
+    return value if isinstance(value, Spec) else Spec(value)
+
+
+def _split(value: Any) -> Any:
+    """Return a stream as a path: text is split as the paths of leaves are."""
+    if value is None or isinstance(value, (str, int)):
+        return None if value is None else clean_path((value,))
+    if not isinstance(value, (tuple, list)):
+        return value
+    return clean_path(x for x in cast("Sequence[Any]", stream(value)))
+
+
+def _show(pattern: Any) -> str:
+    if isinstance(pattern, re.Pattern):
+        compiled = cast("re.Pattern[str]", pattern)
+        flags = compiled.flags & ~re.UNICODE
+        more = f", {flags}" if flags else ""
+        return f"re.compile({compiled.pattern!r}{more})"
+    return repr(pattern) if isinstance(pattern, str) else _name_of(pattern)
+
+
+def _name_of(x: Any) -> str:
+    name = getattr(x, "__qualname__", None)
+    return name if isinstance(name, str) else repr(x)
+
+
+def _given(spec: Spec) -> dict[str, Any]:
+    """Return what differs from the defaults, besides the initializer."""
+    fields = dataclasses.fields(spec)[1:]
+    given = {field.name: getattr(spec, field.name) for field in fields}
+    return {name: value for name, value in given.items() if value not in (None, False)}
+
+
+def _extras(spec: Spec) -> str:
+    return "".join(f", {name}={value!r}" for name, value in _given(spec).items())
+
+
+def _plain(spec: Spec) -> str:
+    return repr(spec) if _extras(spec) else _name_of(spec.initializer)
+
+
+def _pattern_config(pattern: Any) -> Any:
+    if isinstance(pattern, str):
+        return pattern
+    if isinstance(pattern, re.Pattern):
+        compiled = cast("re.Pattern[str]", pattern)
+        return {"regex": compiled.pattern, "flags": int(compiled.flags)}
+    raise TypeError(
+        f"Rules.get_config: the predicate {_name_of(pattern)} is no data; "
+        "give a glob or a regex."
+    )
+
+
+def _read_pattern(config: Any) -> Any:
+    if isinstance(config, Mapping):
+        read = cast("Mapping[str, Any]", config)
+        return re.compile(read["regex"], read.get("flags", 0))
+    return config
+
+
+def _spec_config(spec: Spec) -> dict[str, Any]:
+    config: dict[str, Any] = {"initializer": serialize(spec.initializer)}
+    return config | {name: to_plain(value) for name, value in _given(spec).items()}
+
+
+def _read_spec(config: Any) -> Spec:
+    if not isinstance(config, Mapping):
+        return _spec(config)
+    given = dict(cast("Mapping[str, Any]", config))
+    if "initializer" not in given:
+        return _spec(given)
+    if "fan" in given:
+        given["fan"] = cast("Declaration", from_plain(given["fan"]))
+    return Spec(**given)

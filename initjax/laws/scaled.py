@@ -1,0 +1,145 @@
+"""A law times a number."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from .._core import samplers
+from .._core.arguments import as_number, needs
+from .._core.compile import Draw
+from .._core.fields import Real, checked, number
+from .._core.initializer import Initializer
+from .._core.names import is_built_in
+from .._core.promise import Law
+from .._errors import Refused
+from .._fans.fans import Fans
+from .._registry import named
+from .wrapper import Wrapper
+
+Shape = tuple[int, ...]
+
+
+@named()
+@dataclass(frozen=True, slots=True, repr=False)
+class Scaled(Wrapper):
+    """`by` times a law: its mean, standard deviation and bounds times `by`.
+
+    Shapes, dtypes and errors are those of the law. Laws of initjax are scaled by their
+    own parameters, so `by=1` gives their bits, and the scaled law shares their program;
+    other laws are drawn in float32 and multiplied before the one rounding.
+
+    Args:
+        initializer: A law, or an identifier of one.
+        by: Finite, >= 0.
+        seed: Stream tag: None, an int, a str, or a path of them.
+        dtype: What `dtype=None` means in a call.
+        fan: How the array is made up.
+
+    Raises:
+        ValueError: `by` out of range.
+        TypeError: No law.
+    """
+
+    by: Real = checked(1.0, number(least=0))
+
+    def _times(self, by: Any) -> Initializer:
+        return dataclasses.replace(self, by=self.by * by)
+
+    def _draw(self, shape: Shape, dtype: np.dtype[Any]) -> Draw:
+        inner = self._inner()
+        draw = inner._make(shape, dtype)
+        if isinstance(self.by, jax.Array) or self.by != 1:
+            if draw.random:
+                needs(dtype, "float", "complex")  # integers would be another law
+            law = _multiple(inner, self.by)
+            draw = (
+                law._make(shape, dtype) if law else times(inner, self.by, shape, dtype)
+            )
+        return draw
+
+    def _law(self, shape: Shape, dtype: np.dtype[Any]) -> Law:
+        inner = self._inner()
+        if law := _multiple(inner, self.by):
+            return law._promise(shape, dtype)
+        return scaled_law(inner._promise(shape, dtype), float(self.by))
+
+    def _std_at(self, shape: Shape, dtype: np.dtype[Any], fans: Fans) -> float:
+        return float(self.by) * self._inner()._std_at(shape, dtype, fans)
+
+
+def _multiple(law: Initializer, by: Any) -> Initializer | None:
+    """Return a law with its own parameters multiplied, or None if it has none."""
+    if not is_built_in(type(law)) or (not isinstance(by, jax.Array) and by == 0):
+        return None
+    return law._times(by)
+
+
+def times(inner: Initializer, by: Any, shape: Shape, dtype: np.dtype[Any]) -> Draw:
+    """Return the draw of a law whose entries are multiplied before they are rounded."""
+    work = samplers.work_dtype(dtype)
+    wide = np.result_type(dtype, np.complex64) if dtype.kind == "c" else work
+    draw = inner._make(shape, wide)
+    factor = as_number("by", by, work)
+    bounds = () if wide == dtype else _bounds(inner, shape, wide)
+    kept = tuple(as_number("by", bound * by, work) for bound in bounds)
+    options = (("draw", draw._replace(numbers=())), ("bounded", bool(bounds)))
+    return draw._replace(
+        sampler=multiplied, numbers=(factor, *kept, *draw.numbers), options=options
+    )
+
+
+def _bounds(law: Initializer, shape: Shape, dtype: np.dtype[Any]) -> tuple[Any, ...]:
+    """Return the bounds that rounding must keep, if the law promises any."""
+    try:
+        promise = law._promise(shape, dtype)
+    except Refused:  # a user's law need not promise anything
+        return ()
+    return (promise.low, promise.high) if math.isfinite(promise.low) else ()
+
+
+def multiplied(
+    key: Any,
+    shape: Shape,
+    dtype: Any,
+    by: Any,
+    *numbers: Any,
+    draw: Draw,
+    bounded: bool,
+) -> jax.Array:
+    """Draw in a wide dtype, multiply, round once inside the bounds."""
+    wide = by.dtype if np.dtype(dtype).kind != "c" else dtype
+    low, high = numbers[:2] if bounded else (None, None)
+    numbers = numbers[2:] if bounded else numbers
+    x = draw.sampler(key, shape, wide, *numbers, **dict(draw.options))
+    return samplers.rounded(x * by.astype(x.dtype), dtype, low, high)
+
+
+def scaled_law(law: Law, by: float) -> Law:
+    """Return the law of an entry that is multiplied."""
+    if by == 0:
+        return Law(0.0, 0.0, 0.0, 0.0, law.fans)
+    cdf = law.cdf
+    return Law(
+        law.mean * by,
+        law.std * by,
+        law.low * by,
+        law.high * by,
+        law.fans,
+        None if cdf is None else lambda x: cdf(np.asarray(x, np.float64) / by),
+    )
+
+
+def scaled(initializer: Any, by: Any) -> Scaled:
+    """Return `by` times a law; see `Scaled`.
+
+    Args:
+        initializer: A law, or an identifier of one.
+        by: Finite, >= 0.
+    """
+    return Scaled(initializer, by)

@@ -1,0 +1,74 @@
+"""The base of laws made of a law: one stream, one declaration with what it wraps."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+from .._core.fields import checked, needed, stream
+from .._core.initializer import Initializer
+from .._core.streams import Seed, path_of
+from .._errors import Refused
+from .._fans.fans import Fans
+from .._registry import get
+
+Shape = tuple[int, ...]
+
+
+def as_law(value: Any) -> Initializer:
+    """Accept a law, or an identifier of one."""
+    found = get(value)
+    if not isinstance(found, Initializer):
+        raise Refused(
+            "must be a law or an identifier of one, got "
+            f"{type(found).__name__}; a function has no law: subclass Initializer.",
+            TypeError,
+        )
+    return found
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Wrapper(Initializer):
+    """The base of laws made of a law: `seed`, `fan` and `dtype` are its own.
+
+    What the wrapped law has of them moves to the wrapper, so equal laws are equal.
+
+    Args:
+        initializer: A law, or an identifier of one.
+        seed: Stream tag; appended to that of the wrapped law.
+        dtype: What `dtype=None` means in a call.
+        fan: How the array is made up; in place of the wrapped law's.
+    """
+
+    initializer: Any = needed(as_law)
+    _: KW_ONLY
+    seed: Seed = checked(None, stream)
+
+    def _validate(self) -> None:
+        inner = self.initializer
+        moved: dict[str, Any] = {}
+        for name in ("seed", "fan", "dtype"):
+            if (value := getattr(inner, name, None)) is None:
+                continue
+            moved[name] = None
+            mine = getattr(self, name)
+            if name == "seed":
+                value = stream((*path_of(value), *path_of(mine)))
+            if name == "seed" or mine is None:
+                object.__setattr__(self, name, value)
+        if moved:
+            object.__setattr__(self, "initializer", dataclasses.replace(inner, **moved))
+
+    def _needs_fan(self, shape: Shape) -> bool:
+        return self._inner()._needs_fan(shape)
+
+    def _declared_fans(self, shape: Shape) -> Fans:
+        return self._inner()._declared_fans(shape)
+
+    def _inner(self) -> Initializer:
+        """Return the wrapped law on the wrapper's stream, made up as the wrapper."""
+        given: dict[str, Any] = {"fan": self.fan}
+        if hasattr(self.initializer, "seed"):
+            given["seed"] = self.seed
+        return dataclasses.replace(self.initializer, **given)
