@@ -6,7 +6,8 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from functools import partial
+from typing import Any
 
 import numpy as np
 from jax.scipy.special import betainc
@@ -71,13 +72,7 @@ def mixture_law(laws: Sequence[Law], weights: Sequence[float]) -> Law:
         share * (law.std**2 + abs(law.mean - mean) ** 2)
         for share, law in zip(shares, laws, strict=True)
     )
-    cdfs = [law.cdf for law in laws]
-
-    def cdf(x: Any) -> Array:
-        known = cast("list[Cdf]", cdfs)
-        terms = [share * one(x) for share, one in zip(shares, known, strict=True)]
-        return np.asarray(sum(terms), np.float64)
-
+    cdfs = tuple(law.cdf for law in laws)
     fans = {law.fans for law in laws}
     return Law(
         float(mean),
@@ -85,55 +80,43 @@ def mixture_law(laws: Sequence[Law], weights: Sequence[float]) -> Law:
         min(law.low for law in laws),
         max(law.high for law in laws),
         fans.pop() if len(fans) == 1 else None,
-        None if None in cdfs else cdf,
+        None if None in cdfs else partial(_mixture_cdf, tuple(shares.tolist()), cdfs),
     )
+
+
+def _mixture_cdf(shares: tuple[float, ...], cdfs: tuple[Cdf, ...], x: Any) -> Array:
+    terms = [share * cdf(x) for share, cdf in zip(shares, cdfs, strict=True)]
+    return np.asarray(sum(terms), np.float64)
 
 
 def normal_law(mean: float, std: float) -> Law:
     """Return the normal law N(mean, std^2)."""
-
-    def cdf(x: Any) -> Array:
-        return _step_or(x, mean, std, lambda z: 0.5 * _erfc(-z / math.sqrt(2)))
-
-    return Law(mean, std, cdf=cdf)
+    return Law(mean, std, cdf=partial(_scaled_cdf, mean, std, _normal_cdf))
 
 
 def uniform_law(low: float, high: float) -> Law:
     """Return the uniform law on [low, high)."""
     width = high - low
-
-    def cdf(x: Any) -> Array:
-        return _step_or(x, low, width, lambda z: np.clip(z, 0.0, 1.0))
-
+    cdf = partial(_scaled_cdf, low, width, _uniform_cdf)
     return Law((low + high) / 2, width / math.sqrt(12), low, high, cdf=cdf)
 
 
 def integer_law(low: int, high: int) -> Law:
     """Return the uniform law on the integers low, ..., high - 1."""
     n = high - low
-
-    def cdf(x: Any) -> Array:
-        return np.clip((np.floor(np.asarray(x, np.float64)) - low + 1) / n, 0.0, 1.0)
-
-    return Law(
-        (low + high - 1) / 2, math.sqrt((n * n - 1) / 12), low, high - 1, cdf=cdf
-    )
+    std, cdf = math.sqrt((n * n - 1) / 12), partial(_integer_cdf, low, n)
+    return Law((low + high - 1) / 2, std, low, high - 1, cdf=cdf)
 
 
 def truncated_normal_law(mean: float, sigma: float, lower: float, upper: float) -> Law:
     """Return the law of mean + sigma Z, Z standard normal cut to (lower, upper)."""
     shift, spread = truncated_moments(lower, upper)
-
-    def cdf(x: Any) -> Array:
-        z = np.clip((np.asarray(x, np.float64) - mean) / (sigma or 1.0), lower, upper)
-        return _share(lower, z, upper)
-
     return Law(
         mean + sigma * shift,
         sigma * spread,
         mean + sigma * lower if sigma else mean,
         mean + sigma * upper if sigma else mean,
-        cdf=cdf,
+        cdf=partial(_truncated_cdf, mean, sigma, lower, upper),
     )
 
 
@@ -160,24 +143,21 @@ def truncated_moments(lower: float, upper: float) -> tuple[float, float]:
 
 def complex_normal_law(std: float) -> Law:
     """Return the circular complex normal law with E|w|^2 = std^2."""
-    return Law(0.0, std, 0.0, cdf=_modulus_cdf(std, lambda r: -np.expm1(-r * r)))
+    return Law(0.0, std, 0.0, cdf=partial(_modulus_cdf, std, _rayleigh_cdf))
 
 
 def complex_truncated_normal_law(std: float) -> Law:
     """Return the circular complex normal law, modulus cut at 2, E|w|^2 = std^2."""
     sigma = std / COMPLEX_TRUNCATED_AT_2_STDDEV
-
-    def unit(r: Array) -> Array:
-        return np.expm1(-(np.minimum(r, 2.0) ** 2)) / math.expm1(-4.0)
-
-    return Law(0.0, std, 0.0, 2.0 * sigma, cdf=_modulus_cdf(sigma, unit))
+    cdf = partial(_modulus_cdf, sigma, _cut_rayleigh_cdf)
+    return Law(0.0, std, 0.0, 2.0 * sigma, cdf=cdf)
 
 
 def complex_disk_law(std: float) -> Law:
     """Return the uniform law on the disk with E|w|^2 = std^2."""
     radius = std * math.sqrt(2)
-    unit = _modulus_cdf(radius, lambda r: np.minimum(r, 1.0) ** 2)
-    return Law(0.0, std, 0.0, radius, cdf=unit)
+    cdf = partial(_modulus_cdf, radius, _disk_cdf)
+    return Law(0.0, std, 0.0, radius, cdf=cdf)
 
 
 def sphere_entry_law(radius: float, n: int, is_complex: bool) -> Law:
@@ -186,36 +166,71 @@ def sphere_entry_law(radius: float, n: int, is_complex: bool) -> Law:
     Of radius `radius` in R^n, or C^n where the modulus is meant. An entry of a Haar
     matrix is one: its square (modulus) is Beta(1/2, (n - 1)/2) or Beta(1, n - 1).
     """
-
-    def beta_cdf(r: Array) -> Array:
-        if n == 1:
-            return (r >= 1).astype(np.float64)
-        if is_complex:
-            return 1 - (1 - r * r) ** (n - 1)
-        return np.asarray(betainc(0.5, (n - 1) / 2, r * r), np.float64)
-
-    def cdf(x: Any) -> Array:
-        z = np.asarray(x, np.float64) / (radius or 1.0)
-        half = beta_cdf(np.minimum(np.abs(z), 1.0))
-        if is_complex:
-            return np.where(z < 0, 0.0, half)
-        return np.where(z < 0, 1 - half, 1 + half) / 2
-
-    return Law(
-        0.0, radius / math.sqrt(n), 0.0 if is_complex else -radius, radius, cdf=cdf
-    )
+    low = 0.0 if is_complex else -radius
+    cdf = partial(_sphere_cdf, radius, n, is_complex)
+    return Law(0.0, radius / math.sqrt(n), low, radius, cdf=cdf)
 
 
-def _modulus_cdf(scale: float, unit: Callable[[Array], Array]) -> Cdf:
-    return lambda r: unit(np.maximum(np.asarray(r, np.float64), 0.0) / scale)
+# -- cumulative distributions: functions of the module, so that a law pickles -------
 
 
-def _step_or(
-    x: Any, origin: float, scale: float, unit: Callable[[Array], Array]
+def _scaled_cdf(
+    origin: float, scale: float, unit: Callable[[Array], Array], x: Any
 ) -> Array:
     """Evaluate a scaled cdf, or the step of a point mass where the scale is 0."""
     distance = np.asarray(x, np.float64) - origin
     return unit(distance / scale) if scale else (distance >= 0).astype(np.float64)
+
+
+def _modulus_cdf(scale: float, unit: Callable[[Array], Array], x: Any) -> Array:
+    return unit(np.maximum(np.asarray(x, np.float64), 0.0) / scale)
+
+
+def _normal_cdf(z: Array) -> Array:
+    return 0.5 * _erfc(-z / math.sqrt(2))
+
+
+def _uniform_cdf(z: Array) -> Array:
+    return np.clip(z, 0.0, 1.0)
+
+
+def _rayleigh_cdf(r: Array) -> Array:
+    return -np.expm1(-r * r)
+
+
+def _cut_rayleigh_cdf(r: Array) -> Array:
+    return np.expm1(-(np.minimum(r, 2.0) ** 2)) / math.expm1(-4.0)
+
+
+def _disk_cdf(r: Array) -> Array:
+    return np.minimum(r, 1.0) ** 2
+
+
+def _integer_cdf(low: int, n: int, x: Any) -> Array:
+    return np.clip((np.floor(np.asarray(x, np.float64)) - low + 1) / n, 0.0, 1.0)
+
+
+def _truncated_cdf(
+    mean: float, sigma: float, lower: float, upper: float, x: Any
+) -> Array:
+    z = np.clip((np.asarray(x, np.float64) - mean) / (sigma or 1.0), lower, upper)
+    return _share(lower, z, upper)
+
+
+def _sphere_cdf(radius: float, n: int, is_complex: bool, x: Any) -> Array:
+    z = np.asarray(x, np.float64) / (radius or 1.0)
+    half = _sphere_modulus_cdf(n, is_complex, np.minimum(np.abs(z), 1.0))
+    if is_complex:
+        return np.where(z < 0, 0.0, half)
+    return np.where(z < 0, 1 - half, 1 + half) / 2
+
+
+def _sphere_modulus_cdf(n: int, is_complex: bool, r: Array) -> Array:
+    if n == 1:
+        return (r >= 1).astype(np.float64)
+    if is_complex:
+        return 1 - (1 - r * r) ** (n - 1)
+    return np.asarray(betainc(0.5, (n - 1) / 2, r * r), np.float64)
 
 
 def _share(lower: float, z: Array, upper: float) -> Array:

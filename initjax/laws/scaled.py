@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -16,7 +17,7 @@ from .._core.compile import Draw
 from .._core.fields import Real, checked, number
 from .._core.initializer import Initializer
 from .._core.names import is_built_in
-from .._core.promise import Law
+from .._core.promise import Cdf, Law
 from .._errors import Refused
 from .._fans.fans import Fans
 from .._registry import named
@@ -131,8 +132,12 @@ def scaled_law(law: Law, by: float) -> Law:
         law.low * by,
         law.high * by,
         law.fans,
-        None if cdf is None else lambda x: cdf(np.asarray(x, np.float64) / by),
+        None if cdf is None else partial(_scaled_cdf, cdf, by),
     )
+
+
+def _scaled_cdf(cdf: Cdf, by: float, x: Any) -> Any:
+    return cdf(np.asarray(x, np.float64) / by)
 
 
 def scaled(initializer: Any, by: Any) -> Scaled:
