@@ -20,12 +20,17 @@ T = TypeVar("T")
 _anonymous = itertools.count()
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True, weakref_slot=True)
 class CallableClone:
     """A plain `(key, shape, dtype)` function on a stream of its own."""
 
     function: Callable[..., Any]
     seed: Seed = checked(None, stream)
+
+    @property
+    def __name__(self) -> Any:
+        """The name of the function."""
+        return getattr(self.function, "__name__", type(self.function).__name__)
 
     def __call__(self, key: jax.Array, shape: Any, *args: Any, **kwargs: Any) -> Any:
         """Call the function with the key folded by this clone's path."""
@@ -115,5 +120,7 @@ def _as_parts(data: Any) -> Any:
 
 
 def _show(initializer: Any) -> str:
+    if isinstance(initializer, (Initializer, CallableClone)):
+        return repr(initializer)
     name = getattr(initializer, "__name__", None)
     return name if isinstance(name, str) else repr(initializer)

@@ -27,9 +27,11 @@ Real = float | jax.Array
 _LARGEST = sys.float_info.max
 
 
-def checked(default: Any, check: Check) -> Any:
+def checked(default: Any, check: Check, *, kw_only: Any = dataclasses.MISSING) -> Any:
     """Return a dataclass field whose value goes through `check`."""
-    return dataclasses.field(default=default, metadata={"check": check})
+    return dataclasses.field(
+        default=default, metadata={"check": check}, kw_only=kw_only
+    )
 
 
 def needed(check: Check) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -15,10 +16,12 @@ from .._errors import Refused
 from .._fans.declaration import vector_fans
 from .._fans.fans import Fans
 from .arguments import as_asked, as_dtype, as_shape, show_dtype
+from .bound import Bound
 from .compile import Draw, prepare
 from .composed import draw_of, law_of
 from .config import read_fields, to_plain
-from .fields import checked, declaration, default_dtype
+from .fields import Check, checked, declaration, default_dtype, stream
+from .own import Value, kept
 from .placement import resolve
 from .promise import Law
 from .streams import as_key
@@ -28,8 +31,9 @@ Shape = tuple[int, ...]
 OutSharding = NamedSharding | PartitionSpec | None
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Initializer:
+# JAX's transforms keep a weak reference to the functions that they take
+@dataclasses.dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
+class Initializer(Value):
     """A law as a value, and a pure function of (key, shape, dtype).
 
     The base of every law. Configs are frozen, hashable, equal by value, picklable and
@@ -56,18 +60,27 @@ class Initializer:
     dtype: Any = checked(None, default_dtype)
     fan: Any = checked(None, declaration)
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Give a law of one's own that draws a stream, as every law has."""
+        super(Initializer, cls).__init_subclass__(**kwargs)
+        draws = cls._sample is not Initializer._sample
+        if draws and not hasattr(cls, "seed"):
+            cls.__annotations__ = inspect.get_annotations(cls) | {"seed": "Seed"}
+            cls.seed = checked(None, stream, kw_only=True)  # pyright: ignore[reportAttributeAccessIssue]  # a field for the decorator to find
+
     def __post_init__(self) -> None:
         """Check every field and keep its plain Python value."""
         for field in dataclasses.fields(self):
-            if check := field.metadata.get("check"):
-                value = getattr(self, field.name)
-                try:
-                    clean = check(value)
-                except Refused as refused:
-                    where = f"{type(self).__name__}({field.name}={value!r})"
-                    raise refused.at(where) from None
+            value = getattr(self, field.name)
+            try:
+                clean = _check_of(field)(value)
+            except Refused as refused:
+                where = f"{type(self).__name__}({field.name}={value!r})"
+                raise refused.at(where) from None
+            if clean is not value:
                 object.__setattr__(self, field.name, clean)
         try:
+            self._check_class()
             self._validate()
         except Refused as refused:
             raise refused.at(repr(self)) from None
@@ -166,6 +179,11 @@ class Initializer:
             raise refused.at(f"{cls.__name__}.from_config({config!r})") from None
         return cls(**given)
 
+    @property
+    def __name__(self) -> Any:
+        """The name of the class, as functions have one."""
+        return type(self).__name__
+
     def __repr__(self) -> str:
         """Show the arguments that differ from their defaults; `eval` gives an equal."""
         shown = [
@@ -174,6 +192,14 @@ class Initializer:
             if field.init and not _is_default(getattr(self, field.name), field.default)
         ]
         return f"{type(self).__name__}({', '.join(shown)})"
+
+    def _check_class(self) -> None:
+        if isinstance(getattr(type(self), "seed", None), dataclasses.Field):
+            raise Refused(
+                "the class is no dataclass of its own; decorate it with "
+                "@dataclasses.dataclass(frozen=True).",
+                TypeError,
+            )
 
     def _validate(self) -> None:
         """Refuse fields that do not go together."""
@@ -189,7 +215,12 @@ class Initializer:
 
     def _make(self, shape: Shape, dtype: np.dtype[Any]) -> Draw:
         """Return how an array is made, divided as `fan` declares."""
-        return draw_of(self, shape, dtype)
+        draw = draw_of(self, shape, dtype)
+        if draw.random and not hasattr(self, "seed"):
+            raise Refused(
+                "draws, and has no stream; give the class a field `seed`.", TypeError
+            )
+        return draw
 
     def _promise(self, shape: Shape, dtype: np.dtype[Any]) -> Law:
         """Return the law of an entry of an array divided as `fan` declares."""
@@ -215,7 +246,8 @@ class Initializer:
 
     def _draw(self, shape: Shape, dtype: np.dtype[Any]) -> Draw:
         """Return how an array is made; by default, by this config's own `_sample`."""
-        return Draw(type(self)._sample_config, options=(("config", self),))
+        bare = dataclasses.replace(self, seed=None) if self.seed is not None else self  # type: ignore[attr-defined,call-arg]
+        return Draw(type(self)._sample_config, options=(("config", bare),))
 
     @staticmethod
     def _sample_config(
@@ -240,18 +272,10 @@ class Initializer:
         )
 
 
-@dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class Bound:
-    """A law with its key: a function of (shape, dtype)."""
-
-    initializer: Initializer
-    key: jax.Array
-
-    def __call__(
-        self, shape: Sequence[int], dtype: Any = None, out_sharding: OutSharding = None
-    ) -> jax.Array:
-        """Return `initializer(key, shape, dtype, out_sharding)`."""
-        return self.initializer(self.key, shape, dtype, out_sharding)
+def _check_of(field: dataclasses.Field[Any]) -> Check:
+    """Return what a field accepts; without a check of its own, any value."""
+    check = field.metadata.get("check")
+    return check or (stream if field.name == "seed" else kept)
 
 
 def _is_default(value: Any, default: Any) -> bool:

@@ -84,7 +84,7 @@ def mixture_law(laws: Sequence[Law], weights: Sequence[float]) -> Law:
     )
 
 
-def _mixture_cdf(shares: tuple[float, ...], cdfs: tuple[Cdf, ...], x: Any) -> Array:
+def _mixture_cdf(shares: tuple[float, ...], cdfs: tuple[Any, ...], x: Any) -> Array:
     terms = [share * cdf(x) for share, cdf in zip(shares, cdfs, strict=True)]
     return np.asarray(sum(terms), np.float64)
 
