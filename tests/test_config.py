@@ -220,3 +220,17 @@ def test_a_constant_keeps_its_own_copy_of_an_array(key):
     assert init(key, (3,)).tolist() == [1, 1, 1]
     with pytest.raises(ValueError, match="read-only"):
         np.asarray(init.value)[:] = 7
+
+
+@each_case
+def test_a_promise_is_a_value_too(case):
+    """It pickles, copies, compares, and prints plain numbers."""
+    law = case.init.law(case.shape)
+    for again in (pickle.loads(pickle.dumps(law)), copy.deepcopy(law)):
+        assert (again, hash(again), repr(again)) == (law, hash(law), repr(law))
+        if law.cdf is not None:
+            points = np.linspace(-1, 2, 7)
+            np.testing.assert_array_equal(again.cdf(points), law.cdf(points))
+    assert law == dataclasses.replace(case.init).law(case.shape)
+    assert "np." not in repr(law)
+    assert "Array" not in repr(law)
