@@ -13,8 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from cases import CASES, EMPTY
+from tools import root
 
 import initjax as ij
+from initjax._core.compile import _prepare_known
 
 each_case = pytest.mark.parametrize("case", CASES, ids=str)
 
@@ -159,13 +161,24 @@ def test_equal_configs_trace_once(case):
     assert traces == [case.init]
 
 
-def test_a_config_with_a_tracer_is_not_hashable():
-    def hashes(stddev):
-        with pytest.raises(TypeError, match="unhashable"):
-            hash(ij.RandomNormal(stddev=stddev))
+def test_a_traced_number_compares_by_identity_and_stays_in_no_cache():
+    def look(stddev):
+        laws = [ij.RandomNormal(stddev=stddev), ij.scaled(ij.HeNormal(), stddev)]
+        for law in laws:
+            same, other = dataclasses.replace(law), type(law)(*_twice(law, stddev))
+            assert (law == same, hash(law) == hash(same)) == (True, True)
+            assert (law == other, hash(law) == hash(other)) == (False, False)
+            kept = _prepare_known.cache_info().currsize
+            law(root(), (3,))
+            assert _prepare_known.cache_info().currsize == kept
         return stddev
 
-    jax.jit(hashes)(0.5)
+    with jax.checking_leaks():
+        jax.jit(look)(0.5)
+
+
+def _twice(law, stddev):
+    return (0.0, 2 * stddev) if isinstance(law, ij.RandomNormal) else ("ones", stddev)
 
 
 def test_pickles_mean_the_same_in_another_process():

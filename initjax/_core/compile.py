@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from .bits import checks_reuse, fold_in_block
+from .own import is_traced
 from .placement import Placement, place
 from .streams import digest_words, path_of
 
@@ -59,18 +60,9 @@ def prepare(
     config: Config, shape: Shape, dtype: np.dtype[Any], placement: Placement | None
 ) -> Prepared:
     """Return the call of a config, from the cache if the config is a small value."""
-    known = _is_hashable(config) and config._is_small()
+    known = config._is_small() and not is_traced(config)
     make = _prepare_known if known else _prepare
     return make(config, shape, dtype, placement, checks_reuse())
-
-
-def _is_hashable(value: Any) -> bool:
-    """Tell whether a config, or its options, hold no tracer."""
-    try:
-        hash(value)
-    except TypeError:
-        return False
-    return True
 
 
 def _prepare(
@@ -82,7 +74,7 @@ def _prepare(
 ) -> Prepared:
     draw = config._make(shape, dtype)
     numbers, has_path = numbers_of(config, draw)
-    make = _compiled if _is_hashable(draw.options) else _compiled.__wrapped__
+    make = _compiled.__wrapped__ if is_traced(draw.options) else _compiled
     run = make(draw._replace(numbers=()), shape, dtype, has_path, placement, reuse)
     return Prepared(run, numbers, draw.random)
 

@@ -101,6 +101,22 @@ def typed(value: Any) -> Hashable:
     return type(value), value
 
 
+def is_traced(value: Any) -> bool:
+    """Tell whether a law, or what is made of laws, holds a traced number."""
+    if type(value) in _PLAIN:
+        return False
+    if isinstance(value, Value):
+        return any(map(is_traced, _layout(type(value))[0](value)))
+    if isinstance(value, tuple):
+        return any(map(is_traced, cast("tuple[Any, ...]", value)))
+    if isinstance(value, Frozen):
+        return any(map(is_traced, value.values()))
+    return isinstance(value, Tracer)
+
+
+_PLAIN = frozenset({type(None), bool, int, float, str})
+
+
 class Value:
     """The base of a frozen dataclass that is equal by class and fields.
 
