@@ -1,17 +1,14 @@
 """Parameter initialization for JAX: laws, streams, setup."""
 
+from typing import TYPE_CHECKING, Any
+
 from . import laws as laws
 from . import nn as nn
-from . import recipes as recipes
 from ._core.clone import clone_initializer as clone_initializer
 from ._core.initializer import Initializer as Initializer
 from ._core.promise import Law as Law
 from ._core.streams import fold_in_path as fold_in_path
 from ._core.streams import fold_in_paths as fold_in_paths
-from ._engine.jit_init import JitInit as JitInit
-from ._engine.jit_init import jit_init as jit_init
-from ._engine.plan import ProgramRow as ProgramRow
-from ._engine.plan import SetupPlan as SetupPlan
 from ._fans import Fan as Fan
 from ._fans import Fused as Fused
 from ._fans import Given as Given
@@ -20,21 +17,6 @@ from ._registry import deserialize as deserialize
 from ._registry import get as get
 from ._registry import register as register
 from ._registry import serialize as serialize
-from ._rules.ensemble import init_ensemble as init_ensemble
-from ._rules.ensemble import member as member
-from ._rules.ensemble import member_key as member_key
-from ._rules.fingerprint import fingerprint as fingerprint
-from ._rules.init_tree import init_tree as init_tree
-from ._rules.mup import mup_learning_rates as mup_learning_rates
-from ._rules.mup import mup_rules as mup_rules
-from ._rules.plan import PlanRow as PlanRow
-from ._rules.plan import TreePlan as TreePlan
-from ._rules.plan import plan as plan
-from ._rules.reinit import missing as missing
-from ._rules.reinit import reinit as reinit
-from ._rules.rules import Rule as Rule
-from ._rules.rules import Rules as Rules
-from ._rules.rules import Spec as Spec
 from .laws import STFT as STFT
 from .laws import Constant as Constant
 from .laws import DeltaOrthogonal as DeltaOrthogonal
@@ -62,6 +44,9 @@ from .laws.depth import t_fixup as t_fixup
 from .laws.mup import mup as mup
 from .laws.per_layer import per_layer as per_layer
 from .laws.scaled import scaled as scaled
+
+if TYPE_CHECKING:
+    from ._models import *
 
 __all__ = [
     "STFT",
@@ -127,3 +112,17 @@ __all__ = [
     "serialize",
     "t_fixup",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what sets up whole models when it is first asked for: most scripts' half."""
+    if name.startswith("_") or name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import _models
+
+    return globals().setdefault(name, getattr(_models, name))
+
+
+def __dir__() -> list[str]:
+    """Return the public names, loaded or not."""
+    return __all__

@@ -31,7 +31,12 @@ def rank(name):
 
 
 def test_all_is_every_public_name_in_order():
-    assert initjax.__all__ == sorted(public(initjax), key=rank)
+    from initjax import _models
+
+    names = {*public(_models)} | {name for name in vars(initjax) if name[0] != "_"}
+    assert initjax.__all__ == sorted(names - {"TYPE_CHECKING", "Any"}, key=rank)
+    assert dir(initjax) == sorted(initjax.__all__)
+    assert not hasattr(initjax, "setup")
 
 
 DOCUMENTED = {
@@ -63,6 +68,7 @@ WINGS = [
     "nn _engine",
     "_rules",
     "recipes",
+    "_models",
     "__init__",
 ]
 HEIGHT = {wing: i for i, row in enumerate(WINGS) for wing in row.split()}
@@ -189,6 +195,14 @@ def loaded(code, **env):
 def test_import_loads_initjax_alone_and_starts_no_backend():
     """No Flax, Keras, torch, SciPy, rich, ...; and a platform that JAX cannot start."""
     assert loaded("import initjax", JAX_PLATFORMS="none") <= {"initjax", "jax"}
+
+
+def test_what_sets_up_whole_models_is_loaded_when_it_is_asked_for():
+    """It takes longer to load than all laws together."""
+    late = "print({m for m in sys.modules if m.startswith('initjax._engine')})"
+    assert run(f"import sys, initjax; initjax.HeNormal(); {late}").stdout == "set()\n"
+    assert "jit_init" in run(f"import sys, initjax; initjax.jit_init; {late}").stdout
+    assert run("from initjax import *; print(Rules([]))").returncode == 0
 
 
 def test_another_package_or_a_backend_would_be_seen():
