@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec, Sharding
+from jax.core import Tracer
+from jax.sharding import AxisType, NamedSharding, PartitionSpec, Sharding
 
 from .._core.fields import integer
-from .._core.streams import Path, fold_in_words
+from .._core.placement import Placement, place
+from .._core.streams import Path, fold_in_words, is_typed
 from .._engine.execute import moved
 from .._engine.jit_init import jit_init
 from .._errors import Refused
@@ -48,21 +51,59 @@ def member(tree: Any, i: int) -> Any:
         tree: What `init_ensemble` returns, or any tree stacked along its first axes.
         i: The number of the member; negative ones count from the end.
 
+    Returns:
+        The tree of one member, sharded along its own axes as the stacked one is.
+
     Raises:
-        ValueError: A leaf without an axis; leaves of different lengths.
+        ValueError: A leaf without an axis, or that is only a shape; leaves of different
+            lengths.
+        TypeError: i is no int.
         IndexError: No such member.
     """
+    try:
+        number, size = integer(i), _members_of(tree)
+        if not -size <= number < size:
+            raise Refused(f"the ensemble has {size} members.", IndexError)
+    except Refused as refused:
+        raise refused.at(f"member(tree, {i!r})") from None
+    return jax.tree.map(lambda x: _row(x, number % size), tree)
+
+
+def _members_of(tree: Any) -> int:
+    """Return how many members a stacked tree has."""
     leaves = [x for x in jax.tree.leaves(tree) if hasattr(x, "shape")]
+    if any(isinstance(x, jax.ShapeDtypeStruct) for x in leaves):
+        raise Refused("a leaf is only a shape; give arrays.")
     shapes: set[tuple[int, ...]] = {x.shape[:1] for x in leaves}
     if len(shapes) != 1 or () in shapes:
-        raise ValueError(
-            f"member(tree, {i!r}): every leaf needs the members along its first axis, "
-            f"found leading axes {sorted(shapes)}; give what init_ensemble returns."
+        raise Refused(
+            "every leaf needs the members along its first axis, found leading axes "
+            f"{sorted(shapes)}; give what init_ensemble returns."
         )
     ((size,),) = shapes
-    if not -size <= i < size:
-        raise IndexError(f"member(tree, {i!r}): the ensemble has {size} members.")
-    return jax.tree.map(lambda x: x[i] if hasattr(x, "shape") else x, tree)
+    return size
+
+
+def _row(x: Any, i: int) -> Any:
+    if isinstance(x, jax.Array) and not isinstance(x, Tracer):
+        return _picker(x.sharding)(x, jax.device_put(np.int32(i)))
+    return x[i] if hasattr(x, "shape") else x
+
+
+@functools.lru_cache
+def _picker(sharding: Sharding) -> Callable[..., jax.Array]:
+    """Return what picks a row of an array that lives so: it keeps the other axes."""
+
+    def pick(x: jax.Array, i: jax.Array) -> jax.Array:
+        return jax.lax.dynamic_index_in_dim(x, i, keepdims=False)
+
+    if not isinstance(sharding, NamedSharding):
+        return jax.jit(pick)
+    mesh = sharding.mesh
+    kinds = zip(mesh.axis_names, mesh.axis_types, strict=True)
+    explicit = tuple(name for name, kind in kinds if kind == AxisType.Explicit)
+    rest = NamedSharding(mesh, PartitionSpec(*sharding.spec[1:]))
+    return place(pick, Placement(rest, explicit), elementwise=True)
 
 
 def init_ensemble(
@@ -112,7 +153,8 @@ def init_ensemble(
         if isinstance(rules_or_fun, Rules):
             return _by_rules(rules_or_fun, abstract_tree, root, n, shardings)
         if callable(rules_or_fun):
-            return _by_function(rules_or_fun, abstract_tree, key, n, shardings)
+            keys = _keys(root, n, is_typed(key))
+            return _by_function(rules_or_fun, abstract_tree, keys, shardings)
         kind = type(rules_or_fun).__name__
         raise Refused(f"needs Rules or a function of a key, got {kind}.", TypeError)
     except Refused as refused:
@@ -134,7 +176,8 @@ def _by_rules(rules: Rules, abstract: Any, root: Root, n: int, shardings: Any) -
     tree = read_tree(abstract, shardings)
     alone = [leaf._replace(sharding=None) for leaf in tree.leaves]
     order = ordered(rules, tree._replace(leaves=alone), alone)
-    homes = [_home(leaf, n, of_all=shardings is not None) for leaf in tree.leaves]
+    of_all = shardings is not None
+    homes = [_home(leaf, n, of_all) or root.home for leaf in tree.leaves]
     ones = fillings_of(order.jobs, root.kind)
     words = _words(root, n, [row.stream for row in order.rows])
     together = [i for i, one in enumerate(ones) if one.recipe.draw.elementwise]
@@ -165,15 +208,14 @@ def _home(leaf: Leaf, n: int, of_all: bool) -> Sharding | None:
 
 def _words(root: Root, n: int, paths: Sequence[Path]) -> Any:
     """Return the words of every leaf's and member's key: leaf, member, word."""
-    members = root.fold_in([_path(i) for i in range(n)])
-    rows = [
-        root._replace(
-            key=jax.random.wrap_key_data(jnp.asarray(member), impl=root.kind.impl),
-            words=np.asarray(member),
-        ).fold_in(paths)
-        for member in members
-    ]
-    return np.stack([np.asarray(row) for row in rows], axis=1)
+    members = root.members([_path(i) for i in range(n)])
+    return np.stack([np.asarray(one.fold_in(paths)) for one in members], axis=1)
+
+
+def _keys(root: Root, n: int, typed: bool) -> list[jax.Array]:
+    """Return the keys of the members, of the kind of the root's."""
+    keys = [one.key for one in root.members([_path(i) for i in range(n)])]
+    return keys if typed else list(map(jax.random.key_data, keys))
 
 
 def _of_members(one: Filling, n: int, home: Sharding | None) -> Filling:
@@ -204,15 +246,14 @@ def _stack(members: Sequence[jax.Array], home: Sharding | None) -> jax.Array:
 def _by_function(
     fun: Callable[[jax.Array], Any],
     abstract: Any,
-    key: jax.Array,
-    n: int,
+    keys: Sequence[jax.Array],
     shardings: Any,
 ) -> Any:
-    run = jit_init(fun)
-    trees = [run(member_key(key, i)) for i in range(n)]
+    trees = list(map(jit_init(fun), keys))
     if abstract is not None:
         _check_alike(abstract, trees[0])
-    tree = read_tree(jax.tree.map(_stacked_type(n), trees[0]), shardings)
+    types = jax.tree.map(_stacked_type(len(keys)), trees[0])
+    tree = read_tree(types, shardings)
     columns = zip(*map(jax.tree.leaves, trees), strict=True)
     return tree.filled(
         {

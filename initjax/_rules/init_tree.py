@@ -65,7 +65,8 @@ def make(order: Order, key: Any, progress: bool | None, caller: str) -> dict[int
         pairs = zip(order.rows, order.jobs, strict=True)
         arrays = [_traced(root.key, row, job) for row, job in pairs]
         return dict(zip(places, arrays, strict=True))
-    fillings = fillings_of(order.jobs, root.kind)
+    jobs = [job._replace(sharding=job.sharding or root.home) for job in order.jobs]
+    fillings = fillings_of(jobs, root.kind)
     words = root.fold_in([row.stream for row in order.rows])
     if not progress:
         return dict(zip(places, fill(fillings, words), strict=True))
@@ -110,7 +111,8 @@ def init_tree(
         key: One PRNG key, typed or raw, the same in every process.
         shardings: Where leaves live: one NamedSharding or PartitionSpec (under
             `jax.set_mesh`), or a tree of them that is a prefix of the tree; None
-            honours the `sharding` of the leaves.
+            honours the `sharding` of the leaves. Where nothing says, they live whole on
+            the devices that the key is committed to, or of the mesh in use.
         only: A pattern, as of rules, or a list of them: make these leaves and leave the
             others as they are in `abstract_tree`.
         progress: True shows a bar of arrays and bytes done, drawn by rich.
