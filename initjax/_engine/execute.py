@@ -86,18 +86,19 @@ class Program:
     @functools.cached_property
     def lowered(self) -> Any:
         """The program, ready to compile."""
-        run = function_of(self.piece, self.fuses)
         if not self.moves:
-            order = self.order if any(self.order) else None
-            return jax.jit(run, out_shardings=order).lower(*self.takes)
+            return self._lowered(self.order if any(self.order) else None)
         home: Any = self.order[0]
         if _is_typed(self.piece):  # by the mesh in use, so all its devices take part
-            order = NamedSharding(home.mesh, PartitionSpec())
-            return jax.jit(run, out_shardings=order).lower(*self.takes)
+            return self._lowered(NamedSharding(home.mesh, PartitionSpec()))
         device = min(home.addressable_devices, key=lambda device: device.id)
         with no_mesh():
-            order = SingleDeviceSharding(device)
-            return jax.jit(run, out_shardings=order).lower(*self.takes)
+            return self._lowered(SingleDeviceSharding(device))
+
+    def _lowered(self, order: Any) -> Any:
+        run = function_of(self.piece, self.fuses)
+        jitted = jax.jit(run, out_shardings=order, keep_unused=True)
+        return jitted.lower(*self.takes)
 
 
 def _is_typed(piece: Piece) -> bool:
@@ -178,8 +179,8 @@ class Engine:
         outputs: list[Any] = [None] * len(self.graph.outputs)
         for piece, number in self.runs:
             leaves = [self._value(a, known, arguments, outputs) for a in piece.leaves]
-            program = self.programs[number]
-            results = compiled[number].result()(*leaves)
+            program, executable = self.programs[number], compiled[number].result()
+            results = executable(*map(_put, leaves, executable.input_shardings[0]))
             if program.moves:
                 results = tuple(map(moved, results, program.order))
             if report is not None or program.alone:
@@ -230,12 +231,20 @@ class Engine:
         return leaf.value if isinstance(leaf, Constant) else outputs[self._place[leaf]]
 
 
-def moved(x: jax.Array, sharding: Sharding | None) -> jax.Array:
+def moved(x: Any, sharding: Sharding | None) -> jax.Array:
     """Place an array that every process has computed for itself."""
     if sharding is None or sharding.is_fully_addressable:
         return jax.device_put(x, sharding)
-    whole = np.asarray(x)
-    return jax.make_array_from_callback(x.shape, sharding, lambda index: whole[index])
+    whole = np.asarray(jax.device_get(x))
+    with jax.transfer_guard_host_to_device("allow"):  # explicit, but not to the guard
+        return jax.make_array_from_callback(
+            whole.shape, sharding, lambda index: whole[index]
+        )
+
+
+def _put(leaf: Any, sharding: Sharding) -> Any:
+    """Move what is on the host to where a program takes it, as the guard wants it."""
+    return leaf if isinstance(leaf, jax.Array) else moved(leaf, sharding)
 
 
 def _repeats(graph: Graph, order: Order) -> list[tuple[int, int, Callable[[Any], Any]]]:

@@ -68,7 +68,7 @@ def to_host(x: Any) -> Host:
             x = x.addressable_data(0)
         if is_key(x):
             x = jax.random.key_data(x)
-    return np.asarray(x)
+    return np.asarray(jax.device_get(x))
 
 
 def host_keys(graph: Graph) -> HostKeys:

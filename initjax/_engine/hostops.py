@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from .._core.bits import FOLD_IN, THREEFRY
@@ -315,16 +314,16 @@ def _through_jax(node: Node) -> Operation:
 
     def run(*data: Host) -> Any:
         inputs = [
-            jax.random.wrap_key_data(jnp.asarray(x), impl=kind_of(atom.aval.dtype).impl)
+            jax.random.wrap_key_data(x, impl=kind_of(atom.aval.dtype).impl)
             if is_key(atom.aval)
             else x
-            for x, atom in zip(data, node.inputs, strict=True)
+            for x, atom in zip(jax.device_put(data), node.inputs, strict=True)
         ]
         with node.equation.ctx.manager:
             out = node.equation.primitive.bind(*inputs, **node.params)
         outs = out if node.equation.primitive.multiple_results else (out,)
         raw = tuple(
-            np.asarray(jax.random.key_data(x) if is_key(x) else x) for x in outs
+            jax.device_get(jax.random.key_data(x) if is_key(x) else x) for x in outs
         )
         return raw if node.equation.primitive.multiple_results else raw[0]
 

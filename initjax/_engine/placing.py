@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 import jax
@@ -16,8 +17,10 @@ from jax.sharding import (
 )
 
 from .hostkeys import HostKeys
+from .jaxprs import every
+from .keys import is_key
 from .outline import Piece
-from .trace import Graph, Input, Node
+from .trace import Atom, Graph, Input, Node
 
 Order = tuple[Sharding | None, ...]
 
@@ -44,7 +47,8 @@ def place(
 
     All outputs of one jitted function live on one set of devices. One that asks for
     nothing is replicated over the devices that the others, the arguments or the mesh in
-    use name; one that is computed from placed arguments follows them.
+    use name, unless a sharding can reach it: the compiler spreads what it is computed
+    from, or with.
 
     Args:
         graph: The whole function.
@@ -53,24 +57,94 @@ def place(
         wanted: The sharding that is asked for each output.
         given: The sharding that each argument is bound to.
     """
+    _check_arguments(graph, pieces, host, wanted, given)
+    imposed = [[s for n in piece.nodes for s in _constraints(n)] for piece in pieces]
+    home = _home([*wanted, *_read(pieces, host, given), *chain(*imposed)])
+    order = [
+        sharding or _of_type(atom.aval, home)
+        for sharding, atom in zip(wanted, graph.outputs, strict=True)
+    ]
+    tokens = _shared(pieces, host)
+    seeds = {
+        i
+        for i, piece in enumerate(pieces)
+        if imposed[i] or any(_is_spread(order[place]) for place in piece.places)
+    }
+    reached = _reached(seeds, tokens)
+    for i, piece in enumerate(pieces):
+        for spot in piece.places:
+            if order[spot] is None and i not in reached:
+                order[spot] = home
+            elif order[spot] is None and tokens[i]:
+                raise Undecided("outputs without a sharding share data with others")
+    return tuple(order)
+
+
+def _check_arguments(
+    graph: Graph,
+    pieces: Sequence[Piece],
+    host: HostKeys,
+    wanted: Order,
+    given: Order,
+) -> None:
+    """Raise where arguments are placed so that the compiler must see them together."""
     for _, index in host.inputs:
         if not _is_readable(given[index]):
             raise Undecided("the keys are spread over several processes")
+    if not any(map(_is_spread, _read(pieces, host, given))):
+        return
+    typed = any(_is_typed(atom.aval) for atom in graph.inputs)
+    if typed or None in wanted:
+        raise Undecided("an argument is spread over several devices")
+
+
+def _read(pieces: Sequence[Piece], host: HostKeys, given: Order) -> Order:
+    """Return where the arguments are that the pieces or the host read."""
     read = [index for _, index in host.inputs]
     read += [a.index for p in pieces for a in p.leaves if isinstance(a, Input)]
-    known = [s for s in (*wanted, *(given[i] for i in read), _mesh_in_use()) if s]
-    known += [s for node in graph.nodes for s in _constraint(node)]
-    if len({frozenset(s.device_set) for s in known}) > 1:
+    return tuple(given[index] for index in read)
+
+
+def _home(named: Iterable[Sharding | None]) -> Sharding | None:
+    """Return the sharding that keeps a whole copy on every device that is named."""
+    known = [s for s in (*named, _mesh_in_use()) if s]
+    meshes = {s.mesh for s in known if isinstance(s, NamedSharding)}
+    if len({frozenset(s.device_set) for s in known}) > 1 or len(meshes) > 1:
         raise Undecided("outputs and arguments name different devices")
-    home = _replicated(known[0]) if known else None
-    order = list(wanted)
-    for piece in pieces:
-        follows = any(isinstance(a, Input) and given[a.index] for a in piece.leaves)
-        follows = follows or any(map(_constraint, piece.nodes))
-        for spot in piece.places:
-            if order[spot] is None and not follows:
-                order[spot] = home
-    return tuple(order)
+    known.sort(key=lambda s: not isinstance(s, NamedSharding))
+    return _replicated(known[0]) if known else None
+
+
+def _shared(pieces: Sequence[Piece], host: HostKeys) -> list[set[Hashable]]:
+    """Return what of each piece a sharding can come through: arrays, not numbers.
+
+    Key arrays are derived from each other, so all of them are one.
+    """
+
+    def token(atom: Atom) -> Hashable:
+        shape = atom.aval.shape
+        if atom not in host.leaves:
+            return atom if shape else None
+        members = shape if is_key(atom.aval) else shape[:-1]
+        return "keys" if members else None
+
+    taken = [{token(a) for a in piece.leaves} - {None} for piece in pieces]
+    everything: set[Hashable] = set().union(*taken)
+    return [
+        found | (everything & set(piece.results))
+        for found, piece in zip(taken, pieces, strict=True)
+    ]
+
+
+def _reached(seeds: set[int], tokens: Sequence[set[Hashable]]) -> set[int]:
+    """Return the pieces that share something with the seeds, or with such pieces."""
+    reached: set[int] = set()
+    more = seeds
+    while more:
+        reached |= more
+        touched: set[Hashable] = set().union(*(tokens[i] for i in more))
+        more = {i for i, t in enumerate(tokens) if t & touched} - reached
+    return reached
 
 
 def bound(argument: Any) -> Sharding | None:
@@ -111,18 +185,44 @@ def _mesh_in_use() -> Sharding | None:
     return asked(traced.out_info.sharding)
 
 
-def _constraint(node: Node) -> list[Sharding]:
-    """Return the sharding that a node imposes on its result, if any."""
-    if node.name != "sharding_constraint":
-        return []
-    sharding = asked(node.params.get("sharding"))
-    return [] if sharding is None else [sharding]
+# the parameters of primitives that say where their results live
+_PLACES = ("sharding", "dst_sharding", "in_shardings", "out_shardings", "devices")
+
+
+def _constraints(node: Node) -> list[Sharding]:
+    """Return the shardings that a node imposes on its results, at any depth."""
+    found: list[Sharding] = []
+    for equation in every([node.equation]):
+        for name in _PLACES:
+            values = equation.params.get(name)
+            for value in values if isinstance(values, (tuple, list)) else (values,):
+                if isinstance(value, Sharding) and asked(value):
+                    found.append(value)
+    return found
+
+
+def _is_spread(sharding: Sharding | None) -> bool:
+    return sharding is not None and not sharding.is_fully_replicated
+
+
+def _is_typed(aval: Any) -> bool:
+    """Tell whether a value's type says along which axes of a mesh it is spread."""
+    return any(axes is not None for axes in aval.sharding.spec)
+
+
+def _of_type(aval: Any, home: Sharding | None) -> Sharding | None:
+    """Return the sharding that a value's type asks for, on the devices of `home`."""
+    if not _is_typed(aval):
+        return None
+    if not isinstance(home, NamedSharding):
+        raise Undecided("types are spread over a mesh that no argument names")
+    return NamedSharding(home.mesh, aval.sharding.spec)
 
 
 def _replicated(sharding: Sharding) -> Sharding:
     """Return the sharding that keeps a whole copy on each of the same devices."""
-    if len(sharding.device_set) == 1:
-        return SingleDeviceSharding(next(iter(sharding.device_set)))
     if isinstance(sharding, NamedSharding):
         return NamedSharding(sharding.mesh, PartitionSpec())
+    if len(sharding.device_set) == 1:
+        return SingleDeviceSharding(next(iter(sharding.device_set)))
     raise Undecided(f"an argument is placed by {type(sharding).__name__}")
