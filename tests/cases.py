@@ -91,6 +91,7 @@ CASES = [
     Case("truncated_wide", TruncatedNormal(lower=-100, upper=100), (16, 8), ours=True),
     Case("truncated_left", TruncatedNormal(lower=-INF, upper=1), (16, 8), ours=True),
     Case("truncated_exact", TruncatedNormal(exact_stddev=True), (16, 8), ours=True),
+    Case("truncated_at", TruncatedNormal(low=-0.01, high=0.1), (16, 8), ours=True),
     # fans: modes, distributions, named cases, axes
     Case("scaling_in", VarianceScaling(), (16, 8)),
     Case("scaling_out", VarianceScaling(3.0, "fan_out", "uniform"), (16, 8)),

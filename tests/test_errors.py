@@ -35,8 +35,21 @@ VALUES = {
     "TruncatedNormal(stddev=-1)": "must be a finite number >= 0.",
     "TruncatedNormal(lower=2, upper=-2)": "lower=2 must be below upper=-2; swap them.",
     "TruncatedNormal(lower=1, upper=1)": "lower=1 must be below upper=1; swap them.",
-    "TruncatedNormal(lower=nan)": "must be a number.",
-    "TruncatedNormal(upper=nan)": "must be a number.",
+    "TruncatedNormal(lower=nan)": "must be a finite number, inf or -inf.",
+    "TruncatedNormal(upper=nan)": "must be a finite number, inf or -inf.",
+    "TruncatedNormal(low=1, high=0)": (
+        "its lower bound 1.0 must be below its upper 0.0; swap them."
+    ),
+    "TruncatedNormal(upper=3, high=1)": "takes high or upper, not both; drop one.",
+    "TruncatedNormal(lower=-1, low=0)": "takes low or lower, not both; drop one.",
+    "TruncatedNormal(exact_stddev=True, low=-1)": (
+        "exact_stddev goes with lower and upper; leave it out, and law(shape).std says "
+        "what comes out."
+    ),
+    "TruncatedNormal(stddev=0, low=1)": (
+        "stddev=0 puts every entry at the mean, which is not in [1.0, inf]; "
+        "give another."
+    ),
     "VarianceScaling(scale=0.0)": "must be a finite number > 0.",
     "VarianceScaling(scale=-1.0)": "must be a finite number > 0.",
     "VarianceScaling(scale=nan)": "must be a finite number > 0.",
@@ -167,11 +180,11 @@ VALUES = {
         "give integers, such as RandomUniform(0, 10), or a float dtype."
     ),
     "RandomUniform(minval=0, maxval=300)(key, shape=(5,), dtype=int8)": (
-        "dtype int8 needs minval < maxval within [-128, 127], got [0, 300); "
+        "dtype int8 needs -128 <= minval < maxval <= 128, got [0, 300); "
         "give other bounds."
     ),
     "RandomUniform(minval=3, maxval=3)(key, shape=(5,), dtype=int16)": (
-        "dtype int16 needs minval < maxval within [-32768, 32767], got [3, 3); "
+        "dtype int16 needs -32768 <= minval < maxval <= 32768, got [3, 3); "
         "give other bounds."
     ),
     **{
@@ -198,6 +211,33 @@ VALUES = {
             ("Constant(value=1000000.0)", "float16"),
             ("Constant(value=float('inf'))", "float8_e4m3fn"),
             ("Constant(value=1e-09)", "float16"),
+            ("Constant(value=1e+30)", "float4_e2m1fn"),
+            ("Identity(gain=1e-09)", "float16"),
+            ("Identity(gain=1000000.0)", "float8_e4m3fn"),
+            ("Zeros()", "float8_e8m0fnu"),
+            ("Constant(value=-1)", "float8_e8m0fnu"),
+        ]
+    },
+    **{
+        f"{law}(key, shape=(3, 3), dtype={dtype})": (
+            f"{dtype} cannot hold a law of mean {mean} and standard deviation {std}; "
+            "give another, or a dtype that holds it."
+        )
+        for law, dtype, mean, std in [
+            ("RandomNormal(stddev=1e-30)", "float16", "0", "1e-30"),
+            ("RandomNormal(stddev=1000000.0)", "float16", "0", "1e+06"),
+            ("RandomNormal(mean=1000000.0)", "float16", "1e+06", "0.05"),
+            ("RandomNormal(mean=1e-30, stddev=0.0)", "float16", "1e-30", "0"),
+            ("RandomNormal(stddev=1e-39)", "float32", "0", "1e-39"),
+            ("RandomNormal(stddev=3e+38)", "float32", "0", "3e+38"),
+            ("RandomNormal(stddev=1e-39)", "complex64", "0", "1e-39"),
+            ("RandomNormal()", "float4_e2m1fn", "0", "0.05"),
+            ("RandomUniform(minval=-100000.0, maxval=100000.0)", "float16", "0", "57735"),
+            ("TruncatedNormal(stddev=1e-09)", "float16", "0", "8.79626e-10"),
+            ("TruncatedNormal(low=0, high=1e-09)", "float16", "5e-10", "2.88675e-10"),
+            ("VarianceScaling(scale=1e-20)", "float16", "0", "5.7735e-11"),
+            ("Orthogonal(gain=1e-09)", "float16", "0", "5.7735e-10"),
+            ("Scaled(initializer=RandomNormal(), by=1e-10)", "float16", "0", "5e-12"),
         ]
     },
     **{
@@ -269,7 +309,7 @@ KINDS = {
     "RandomNormal(stddev=1j)": "must be a finite number >= 0, got complex.",
     "RandomNormal(stddev=None)": "must be a finite number >= 0, got NoneType.",
     "RandomNormal(stddev=[0.1])": "must be a finite number >= 0, got list.",
-    "TruncatedNormal(lower='low')": "must be a number, got str.",
+    "TruncatedNormal(lower='low')": "must be a finite number, inf or -inf, got str.",
     "TruncatedNormal(exact_stddev=1)": "must be True or False, got int.",
     "VarianceScaling(mode=1)": (
         "must be one of ('fan_in', 'fan_out', 'fan_avg', 'fan_geo_avg'), got int."
@@ -638,7 +678,23 @@ OTHERS = [
         TypeError,
         re.compile(
             r"TruncatedNormal\(upper=.*Tracer.*\): "
-            r"lower and upper must be concrete numbers, got a tracer\."
+            r"upper must be a concrete number, got a tracer; .*"
+        ),
+    ),
+    (
+        lambda key: jax.jit(lambda x: ij.TruncatedNormal(stddev=x, low=0))(2.0),
+        TypeError,
+        re.compile(
+            r"TruncatedNormal\(stddev=.*Tracer.*, low=0\): "
+            r"stddev must be a concrete number beside low and high, got a tracer; .*"
+        ),
+    ),
+    (
+        lambda key: jax.jit(lambda x: ij.RandomNormal(stddev=x)(key, (3,)))(1j),
+        TypeError,
+        re.compile(
+            r"RandomNormal\(stddev=.*Tracer.*\): "
+            r"must be a finite number >= 0, got a traced complex64\."
         ),
     ),
     (
@@ -664,6 +720,7 @@ NAMES = {
     **{"nan": float("nan"), "inf": float("inf")},
     **{kind: jnp.dtype(kind) for kind in ("float64", "complex64", "float16")},
     **{kind: jnp.dtype(kind) for kind in ("float32", "float8_e4m3fn", "int4", "int8")},
+    **{kind: jnp.dtype(kind) for kind in ("float4_e2m1fn", "float8_e8m0fnu")},
     **{kind: jnp.dtype(kind) for kind in ("int16", "int32", "uint8", "uint32")},
 }
 OBJECTS = {repr(thing): thing.__name__ for thing in (len, int, ij.HeNormal)}

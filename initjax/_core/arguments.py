@@ -19,6 +19,12 @@ Shape = tuple[int, ...]
 
 def needs(dtype: np.dtype[Any], *kinds: str) -> None:
     """Refuse dtypes that are of none of the kinds "float", "complex", "int", "bool"."""
+    if dtype.name == "float8_e8m0fnu":
+        raise Refused(
+            "dtype float8_e8m0fnu has powers of two alone, no sign and no zero: only "
+            "Ones and Constant fill it; give another dtype, such as bfloat16.",
+            TypeError,
+        )
     if not any(jnp.issubdtype(dtype, _KINDS[kind]) for kind in kinds):
         example = {"float": "float32", "complex": "complex64", "int": "int32"}[kinds[0]]
         raise Refused(
@@ -72,11 +78,11 @@ def as_dtype(dtype: Any) -> np.dtype[Any]:
     wide = bool(jax.config.jax_enable_x64)  # pyright: ignore[reportAttributeAccessIssue]  # flags are set at run time
     try:
         return _as_dtype(dtype, wide)
-    except TypeError:  # not hashable, so no dtype
+    except TypeError:  # it has no hash, so it is no dtype
         raise _not_numeric(dtype) from None
 
 
-@functools.lru_cache
+@functools.lru_cache(typed=True)
 def _as_dtype(dtype: Any, wide: bool) -> np.dtype[Any]:
     kind = numeric_dtype(float if dtype is None else dtype)
     if kind is None:
@@ -106,10 +112,12 @@ _WIDE = {
 
 
 def show_dtype(dtype: Any) -> str:
+    """Return a dtype's name, or what was given in its place."""
     try:
-        return jnp.dtype(dtype).name
-    except TypeError:
-        return repr(dtype)
+        kind = numeric_dtype(dtype)
+    except Refused:
+        kind = None
+    return repr(dtype) if kind is None else kind.name
 
 
 def as_shape(shape: Any) -> Shape:

@@ -11,13 +11,17 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from .._errors import Refused
 from .._fans.declaration import Declaration, Parts, part_shapes
 from .bits import fold_in_block
 from .compile import Draw
+from .names import is_built_in
 from .promise import Law, mixture_law
+from .rounding import check_fit
 from .streams import Path, digest_words, path_of
 
 Shape = tuple[int, ...]
+_TRACED = (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError)
 
 
 class Config(Protocol):
@@ -37,7 +41,7 @@ def draw_of(config: Config, shape: Shape, dtype: np.dtype[Any]) -> Draw:
     """Return how a law makes an array that its declaration may divide."""
     fan: Declaration | None = config.fan
     if fan is None:
-        return config._draw(shape, dtype)
+        return _fitting(config, shape, dtype)
     if parts := fan.parts(shape):
         return _side_by_side(config, shape, dtype, parts)
     fan._fans(shape)  # refuses what does not fit
@@ -45,7 +49,20 @@ def draw_of(config: Config, shape: Shape, dtype: np.dtype[Any]) -> Draw:
         draw = draw_of(_with_fan(config, fan.block(shape)), _one(shape, axes), dtype)
         options = (("draw", draw._replace(numbers=())), ("axes", axes))
         return draw._replace(sampler=blocks, options=options)
-    return config._draw(shape, dtype)
+    return _fitting(config, shape, dtype)
+
+
+def _fitting(config: Config, shape: Shape, dtype: np.dtype[Any]) -> Draw:
+    """Return the draw of one weight, or refuse a law that the dtype cannot hold."""
+    draw = config._draw(shape, dtype)
+    checks = draw.random and is_built_in(type(config))
+    if checks and jnp.issubdtype(dtype, jnp.inexact):
+        try:
+            law = config._law(shape, dtype)
+        except (Refused, *_TRACED):  # a traced number, or a wrapped law without promise
+            return draw
+        check_fit(law, dtype)
+    return draw
 
 
 def law_of(config: Config, shape: Shape, dtype: np.dtype[Any]) -> Law:

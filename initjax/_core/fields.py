@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
@@ -25,6 +26,7 @@ from .values import numeric_dtype
 Check = Callable[[Any], Any]
 Real = float | jax.Array
 _LARGEST = sys.float_info.max
+_REALS = (jnp.floating, jnp.integer)
 
 
 def checked(default: Any, check: Check, *, kw_only: Any = dataclasses.MISSING) -> Any:
@@ -43,7 +45,7 @@ def number(
     *, least: float = -math.inf, above: float | None = None, infinite: bool = False
 ) -> Check:
     """Accept a real number within bounds, finite unless told, or a tracer."""
-    rule = "a finite number" if not infinite else "a number"
+    rule = "a finite number" if not infinite else "a finite number, inf or -inf"
     if least > -math.inf:
         rule += f" >= {least:g}"
     if above is not None:
@@ -52,11 +54,14 @@ def number(
     def check(value: Any) -> Any:
         value = as_scalar(value)
         if isinstance(value, jax.Array):
+            if not any(jnp.issubdtype(value.dtype, kind) for kind in _REALS):
+                raise Refused(f"must be {rule}, got a traced {value.dtype}.", TypeError)
             return value
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise Refused(f"must be {rule}, got {type(value).__name__}.", TypeError)
         fits = least <= value and (above is None or value > above)
-        if not fits or abs(value) > (math.inf if infinite else _LARGEST):
+        infinite_here = infinite and value in (math.inf, -math.inf)
+        if not fits or (abs(value) > _LARGEST and not infinite_here):
             raise Refused(f"must be {rule}.")
         return value + 0  # -0.0 equals 0.0, so it has to be the same number
 

@@ -20,20 +20,13 @@ from jax import lax
 
 from .bits import random_bits, split_in_two
 from .promise import TAIL, mills
+from .rounding import settle
+from .rounding import work_dtype as work_dtype
 
 Shape = tuple[int, ...]
 Number = jax.Array
 
 _PRECISE = 5.0  # erf rounds to 1 in float32 soon after this many sigmas
-
-
-def work_dtype(dtype: Any) -> np.dtype[Any]:
-    """Return the real dtype a law computes in: float32 for all narrower floats."""
-    real = (
-        np.finfo(dtype).dtype if jnp.issubdtype(dtype, jnp.complexfloating) else dtype
-    )
-    real = np.dtype(real)
-    return real if real.itemsize >= 4 else np.dtype(np.float32)
 
 
 def fill(key: Any, shape: Shape, dtype: Any, value: Number) -> jax.Array:
@@ -54,7 +47,7 @@ def uniform(
 ) -> jax.Array:
     """Uniform on [low, high)."""
     x = _between(key, shape, work_dtype(dtype), low, high)
-    return _settle(x, dtype, low, high, open_high=True)
+    return settle(x, dtype, low, high, open_high=True)
 
 
 def symmetric_uniform(
@@ -63,14 +56,29 @@ def symmetric_uniform(
     """Uniform on [-limit, limit)."""
     work = work_dtype(dtype)
     x = _between(key, shape, work, _at(-1, work), _at(1, work)) * limit
-    return _settle(x, dtype, -limit, limit, open_high=True)
+    return settle(x, dtype, -limit, limit, open_high=True)
 
 
 def integers(
     key: jax.Array, shape: Shape, dtype: Any, low: Number, high: Number
 ) -> jax.Array:
-    """Uniform on the integers low, ..., high - 1."""
-    return jax.random.randint(key, shape, low, high, dtype)
+    """Uniform on the integers low, ..., high - 1; narrow ones are drawn as int32."""
+    return jax.random.randint(key, shape, low, high, low.dtype).astype(dtype)
+
+
+def next_integers(
+    key: jax.Array, shape: Shape, dtype: Any, low: Number, high: Number
+) -> jax.Array:
+    """Uniform on the integers low + 1, ..., high, which may be the largest."""
+    x = integers(key, shape, dtype, low, high)
+    return x + jnp.ones((), dtype)
+
+
+def all_integers(key: jax.Array, shape: Shape, dtype: Any) -> jax.Array:
+    """Uniform on all integers of the dtype, as `jax.random.randint` has them."""
+    info, (_, key) = jnp.iinfo(dtype), split_in_two(key)
+    bits = jax.random.bits(key, shape, f"uint{info.bits}")
+    return lax.bitcast_convert_type(bits, dtype) + jnp.asarray(info.min, dtype)
 
 
 def normal(
@@ -79,7 +87,7 @@ def normal(
     """Normal with the given mean and standard deviation."""
     work = work_dtype(dtype)
     x = _half_normal_units(key, shape, work) * (_at(math.sqrt(2), work) * stddev)
-    return _settle(x if mean is None else x + mean, dtype)
+    return settle(x if mean is None else x + mean, dtype)
 
 
 def truncated_normal(
@@ -88,11 +96,14 @@ def truncated_normal(
     dtype: Any,
     sigma: Number,
     mean: Number | None = None,
-    *,
+    *bounds: Number,
     lower: float,
     upper: float,
 ) -> jax.Array:
-    """Mean plus sigma times a standard normal cut to (lower, upper)."""
+    """Mean plus sigma times a standard normal cut to (lower, upper).
+
+    `bounds` are those of the entries where they are given as such.
+    """
     work = work_dtype(dtype)
     if lower > TAIL:
         z = _upper_tail(key, shape, work, lower, upper)
@@ -104,10 +115,10 @@ def truncated_normal(
     def scaled(z: Any) -> jax.Array:
         return z * sigma if mean is None else z * sigma + mean
 
-    low, high = (
+    low, high = bounds or (
         None if math.isinf(z) else scaled(_at(z, work)) for z in (lower, upper)
     )
-    return _settle(scaled(z), dtype, low, high)
+    return settle(scaled(z), dtype, low, high)
 
 
 def complex_normal(
@@ -132,11 +143,6 @@ def complex_disk(key: jax.Array, shape: Shape, dtype: Any, stddev: Number) -> ja
     """Uniform on the disk around 0 with E|w|^2 = stddev^2."""
     radius, phase = _polar(key, shape, work_dtype(dtype))
     return _on_circle(jnp.sqrt(2 * radius) * stddev, phase)
-
-
-def rounded(x: jax.Array, dtype: Any, low: Any = None, high: Any = None) -> jax.Array:
-    """Round once to `dtype`, inside [low, high]; a narrow dtype saturates."""
-    return x if x.dtype == dtype else _settle(x, dtype, low, high)
 
 
 def _at(value: float, work: Any) -> Any:
@@ -240,55 +246,3 @@ def _polar(key: jax.Array, shape: Shape, work: Any) -> tuple[jax.Array, jax.Arra
 
 def _on_circle(radius: jax.Array, phase: jax.Array) -> jax.Array:
     return lax.complex(radius * jnp.cos(phase), radius * jnp.sin(phase))
-
-
-def _settle(
-    x: jax.Array,
-    dtype: Any,
-    low: Any = None,
-    high: Any = None,
-    *,
-    open_high: bool = False,
-) -> jax.Array:
-    """Round once to `dtype`, inside [low, high], or [low, high) with `open_high`.
-
-    A narrow dtype saturates at its largest finite value: float8_e4m3fn has no infinity
-    and would turn the tail of a law into NaN.
-    """
-    if np.dtype(dtype) != x.dtype:
-        largest = _at(float(jnp.finfo(dtype).max), x.dtype)
-        low = -largest if low is None else jnp.maximum(low, -largest)
-        high = largest if high is None else jnp.minimum(high, largest)
-    if low is not None:
-        low = _inward(low, dtype, up=True)
-    if high is not None:
-        high = _inward(high, dtype, up=False, strict=open_high)
-        high = high if low is None else jnp.where(high < low, low, high)
-    # chosen after rounding by what was there before it, which XLA compiles fastest
-    y = x.astype(dtype)
-    if high is not None:
-        y = jnp.where(x > high, high.astype(dtype), y)
-    return y if low is None else jnp.where(x < low, low.astype(dtype), y)
-
-
-def _inward(bound: Any, dtype: Any, *, up: bool, strict: bool = False) -> jax.Array:
-    """Return the value of `dtype` next to `bound` on the inner side, as `bound`'s."""
-    bound = jnp.asarray(bound)
-    rounded = bound.astype(dtype)
-    back = rounded.astype(bound.dtype)
-    outside = back < bound if up else (back >= bound if strict else back > bound)
-    return jnp.where(outside, _neighbour(rounded, up=up), rounded).astype(bound.dtype)
-
-
-def _neighbour(x: jax.Array, *, up: bool) -> jax.Array:
-    """Return the next float above or below, by its bits, for every float dtype."""
-    uint = np.dtype(f"uint{x.dtype.itemsize * 8}")
-    one = _at(1, uint)
-    bits = lax.bitcast_convert_type(x, uint)
-    away = lax.bitcast_convert_type(bits + one, x.dtype)
-    inwards = lax.bitcast_convert_type(bits - one, x.dtype)
-    tiny = lax.bitcast_convert_type(one, x.dtype)
-    zero = jnp.zeros((), x.dtype)
-    if up:
-        return jnp.where(x == zero, tiny, jnp.where(x > zero, away, inwards))
-    return jnp.where(x == zero, -tiny, jnp.where(x > zero, inwards, away))

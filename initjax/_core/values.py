@@ -69,6 +69,8 @@ def held(value: np.ndarray[Any, Any], dtype: Any) -> np.ndarray[Any, Any]:
     if jnp.issubdtype(dtype, jnp.inexact):
         fits = (np.isnan(got) == np.isnan(want)) & (np.isinf(got) == np.isinf(want))
         fits &= (got == 0) == (want == 0)
+        if not is_complex:  # float4 has no infinity that would tell
+            fits &= ~np.isfinite(want) | (np.abs(want) < _overflow(dtype))
     else:
         fits = got == want
     if not np.all(fits) or (not is_complex and np.any(value.imag)):
@@ -77,6 +79,14 @@ def held(value: np.ndarray[Any, Any], dtype: Any) -> np.ndarray[Any, Any]:
             "give a dtype that can, or another value."
         )
     return cast[()]  # a scalar passes into a jitted call faster than an array
+
+
+def _overflow(dtype: Any) -> float:
+    """Return the least number that rounds above the largest of a float dtype."""
+    info = jnp.finfo(dtype)
+    largest = float(info.max)
+    half = float(info.eps) * 2.0 ** (math.frexp(largest)[1] - 2)
+    return largest + half  # inf in float64
 
 
 def literal(value: Any) -> str:
@@ -96,13 +106,37 @@ def _adds_up(value: complex) -> bool:
     return cmath.isfinite(value) and "-0" not in parts
 
 
+# dtypes of numbers that JAX makes arrays of: NumPy also has long and big-endian ones,
+# and the float6 and one-bit integers of ml_dtypes stop XLA's CPU compiler
+_JAX_HAS = frozenset(
+    "bool int2 int4 int8 int16 int32 int64 uint2 uint4 uint8 uint16 uint32 uint64 "
+    "float4_e2m1fn float8_e3m4 float8_e4m3 float8_e4m3b11fnuz float8_e4m3fn "
+    "float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz float8_e8m0fnu "
+    "bfloat16 float16 float32 float64 complex64 complex128".split()
+)
+
+
 def numeric_dtype(value: Any) -> np.dtype[Any] | None:
-    """Return a numeric or bool dtype, JAX's default for a Python type, else None."""
+    """Return a numeric or bool dtype, JAX's default for a Python type, else None.
+
+    A number or an array has a dtype and is none. A dtype of numbers that JAX has no
+    arrays of is refused.
+    """
     if isinstance(value, type) and value in (bool, int, float, complex):
         return jnp.result_type(value)
+    if not isinstance(value, (str, type, np.dtype)):
+        return None
     try:
         dtype = jnp.dtype(value)
-    except TypeError:
+    except (TypeError, ValueError, SyntaxError):  # NumPy reads text by a grammar
         return None
-    numeric = jnp.issubdtype(dtype, jnp.number) or dtype == jnp.bool_
-    return dtype if numeric else None
+    if dtype.name in _JAX_HAS and dtype.isnative:
+        return dtype
+    if dtype.kind != "m" and jnp.issubdtype(dtype, jnp.number):  # no time differences
+        shown = dtype.name if dtype.isnative else dtype.str
+        raise Refused(
+            f"JAX has no arrays of dtype {shown}; give one that it has, "
+            "such as float32.",
+            TypeError,
+        )
+    return None

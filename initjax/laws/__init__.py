@@ -20,3 +20,4 @@ from .scaling import LecunUniform as LecunUniform
 from .scaling import VarianceScaling as VarianceScaling
 from .structured import STFT as STFT
 from .structured import Identity as Identity
+from .truncated import TruncatedNormal as TruncatedNormal

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
@@ -74,7 +75,9 @@ def _constant_value(value: Any) -> Any:
         raise Refused("must fit 64 bits; give a float.")
     try:
         array = np.asarray(value)
-        if array.dtype.kind in "OUSMm":
+        kinds = (np.bool_, jnp.number)
+        known = any(jnp.issubdtype(array.dtype, kind) for kind in kinds)
+        if not known or array.dtype.kind == "m":  # a time is an integer to NumPy
             raise TypeError
     except (TypeError, ValueError):
         raise Refused(
@@ -82,7 +85,10 @@ def _constant_value(value: Any) -> Any:
             f"got {type(value).__name__}.",
             TypeError,
         ) from None
-    kept = ArrayValue.of(array)
+    with np.errstate(over="ignore"):
+        kept = ArrayValue.of(array)
+    if np.any(np.isinf(kept.array) != np.isinf(array)):  # of a long double
+        raise Refused("must fit 64 bits; give a smaller number.")
     plain = kept.tolist()
     if array.ndim == 0 and (isinstance(plain, int) or _is_plain(plain)):
         return plain

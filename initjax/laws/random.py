@@ -1,10 +1,10 @@
-"""Laws with fixed parameters: RandomNormal, RandomUniform, TruncatedNormal."""
+"""Laws with fixed parameters: RandomNormal, RandomUniform."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -14,15 +14,13 @@ import numpy as np
 from .._core import samplers
 from .._core.arguments import as_number, needs
 from .._core.compile import Draw
-from .._core.fields import Real, checked, flag, number, stream
+from .._core.fields import Real, checked, number, stream
 from .._core.initializer import Initializer
 from .._core.promise import (
     Law,
     complex_normal_law,
     integer_law,
     normal_law,
-    truncated_moments,
-    truncated_normal_law,
     uniform_law,
 )
 from .._core.streams import Seed
@@ -69,7 +67,7 @@ class RandomNormal(Initializer):
         if jnp.issubdtype(dtype, jnp.complexfloating):
             self._check_complex()
             return Draw(samplers.complex_normal, (stddev,))
-        return Draw(samplers.normal, (stddev, *_shift(self.mean, work)))
+        return Draw(samplers.normal, (stddev, *shift(self.mean, work)))
 
     def _law(self, shape: Shape, dtype: np.dtype[Any]) -> Law:
         needs(dtype, "float", "complex")
@@ -79,7 +77,7 @@ class RandomNormal(Initializer):
         return normal_law(float(self.mean), float(self.stddev))
 
     def _check_complex(self) -> None:
-        if _shift(self.mean, np.dtype(np.float32)):
+        if shift(self.mean, np.dtype(np.float32)):
             raise Refused(
                 f"a complex law is centred, got mean={self.mean!r}; "
                 "give mean=0 and add the mean to the array."
@@ -92,8 +90,9 @@ class RandomUniform(Initializer):
     """Uniform law on [minval, maxval), entries independent.
 
     Mean (minval + maxval) / 2, standard deviation (maxval - minval) / sqrt(12). With an
-    integer dtype, uniform on the integers minval, ..., maxval - 1. Equal bounds give
-    that value (and are an error for integers, where the interval is empty).
+    integer dtype, uniform on the integers minval, ..., maxval - 1, up to its largest:
+    `RandomUniform(0, 256)` in uint8. Equal bounds give that value (and are an error for
+    integers, where the interval is empty).
 
     Any shape; float and integer dtypes.
 
@@ -130,16 +129,13 @@ class RandomUniform(Initializer):
 
     def _draw(self, shape: Shape, dtype: np.dtype[Any]) -> Draw:
         needs(dtype, "float", "int")
-        integral = jnp.issubdtype(dtype, jnp.integer)
-        work = dtype if integral else samplers.work_dtype(dtype)
-        bounds = self._bounds(dtype) if integral else (self.minval, self.maxval)
-        low, high = (
-            as_number(name, bound, work)
-            for name, bound in zip(("minval", "maxval"), bounds, strict=True)
-        )
-        if not integral:
-            as_number("maxval - minval", bounds[1] - bounds[0], work)
-        return Draw(samplers.integers if integral else samplers.uniform, (low, high))
+        if jnp.issubdtype(dtype, jnp.integer):
+            return _integers(*self._bounds(dtype), dtype)
+        work = samplers.work_dtype(dtype)
+        low = as_number("minval", self.minval, work)
+        high = as_number("maxval", self.maxval, work)
+        as_number("maxval - minval", self.maxval - self.minval, work)
+        return Draw(samplers.uniform, (low, high))
 
     def _law(self, shape: Shape, dtype: np.dtype[Any]) -> Law:
         needs(dtype, "float", "int")
@@ -156,91 +152,29 @@ class RandomUniform(Initializer):
                     "give integers, such as RandomUniform(0, 10), or a float dtype."
                 )
         low, high = int(self.minval), int(self.maxval)
-        if low == high or low < info.min or high > info.max:
+        least, end = int(info.min), int(info.max) + 1
+        if not least <= low < high <= end:
             raise Refused(
-                f"dtype {dtype.name} needs minval < maxval within "
-                f"[{info.min}, {info.max}], got [{low}, {high}); give other bounds."
+                f"dtype {dtype.name} needs {least} <= minval < maxval <= {end}, "
+                f"got [{low}, {high}); give other bounds."
             )
         return low, high
 
 
-@named(keras=2)
-@dataclass(frozen=True, slots=True, repr=False)
-class TruncatedNormal(Initializer):
-    """Normal law cut to (mean + lower stddev, mean + upper stddev).
-
-    Entries independent. `stddev` is that of the normal before it is cut, as in Keras
-    and JAX: with the default bounds what comes out has mean `mean` and standard
-    deviation 0.8796 stddev. With `exact_stddev`, `stddev` is the standard deviation of
-    what comes out, for any bounds (bounds are then in units of the wider normal). The
-    law is exact far in the tails, such as (5, inf) or (-100, 100).
-
-    Any shape; float dtypes.
-
-    Args:
-        mean: Mean of the normal before it is cut, finite.
-        stddev: Its standard deviation, finite, >= 0.
-        seed: Stream tag: None, an int, a str, or a path of them.
-        lower: Lower bound in standard deviations from the mean; may be -inf.
-        upper: Upper bound, > lower; may be inf.
-        exact_stddev: Whether `stddev` is what comes out.
-        dtype: What `dtype=None` means in a call.
-
-    Raises:
-        ValueError: A number out of range; lower >= upper.
-        TypeError: A complex, integer or bool dtype; traced bounds.
-
-    References:
-        Keras, `keras.initializers.TruncatedNormal`;
-        `jax.nn.initializers.truncated_normal`.
-    """
-
-    mean: Real = checked(0.0, number())
-    stddev: Real = checked(0.05, number(least=0))
-    seed: Seed = checked(None, stream)
-    _: KW_ONLY
-    lower: float = checked(-2.0, number(infinite=True))
-    upper: float = checked(2.0, number(infinite=True))
-    exact_stddev: bool = checked(False, flag)
-
-    def _validate(self) -> None:
-        if isinstance(self.lower, jax.Array) or isinstance(self.upper, jax.Array):
-            raise Refused(
-                "lower and upper must be concrete numbers, got a tracer.", TypeError
-            )
-        if not self.lower < self.upper:
-            raise Refused(
-                f"lower={self.lower} must be below upper={self.upper}; swap them."
-            )
-
-    def _times(self, by: Any) -> Initializer:
-        return dataclasses.replace(self, mean=self.mean * by, stddev=self.stddev * by)
-
-    def _draw(self, shape: Shape, dtype: np.dtype[Any]) -> Draw:
-        needs(dtype, "float")
-        work = samplers.work_dtype(dtype)
-        for name, bound in (("lower", self.lower), ("upper", self.upper)):
-            as_number(name, bound, work)
-        sigma = as_number("stddev", self._sigma(), work)
-        return Draw(
-            samplers.truncated_normal,
-            (sigma, *_shift(self.mean, work)),
-            (("lower", float(self.lower)), ("upper", float(self.upper))),
-        )
-
-    def _law(self, shape: Shape, dtype: np.dtype[Any]) -> Law:
-        needs(dtype, "float")
-        return truncated_normal_law(
-            float(self.mean), float(self._sigma()), self.lower, self.upper
-        )
-
-    def _sigma(self) -> Real:
-        if not self.exact_stddev:
-            return self.stddev
-        return self.stddev / truncated_moments(self.lower, self.upper)[1]
+def _integers(low: int, high: int, dtype: np.dtype[Any]) -> Draw:
+    """Return the draw of low, ..., high - 1; `high` may be one too large to be held."""
+    info = jnp.iinfo(dtype)
+    work = np.dtype(np.int32) if info.bits < 8 else dtype
+    if high <= jnp.iinfo(work).max:
+        bounds, sampler = (low, high), samplers.integers
+    elif low > info.min:
+        bounds, sampler = (low - 1, high - 1), samplers.next_integers
+    else:
+        bounds, sampler = (), samplers.all_integers
+    return Draw(sampler, tuple(work.type(bound) for bound in bounds))
 
 
-def _shift(mean: Real, work: np.dtype[Any]) -> tuple[Any, ...]:
+def shift(mean: Real, work: np.dtype[Any]) -> tuple[Any, ...]:
     """Return the mean as a traced number, or nothing for 0: adding 0 changes -0.0."""
     if not isinstance(mean, jax.Array) and math.copysign(mean, 1) == 0:
         return ()

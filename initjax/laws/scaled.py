@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from .._core import samplers
@@ -18,6 +19,7 @@ from .._core.fields import Real, checked, number
 from .._core.initializer import Initializer
 from .._core.names import is_built_in
 from .._core.promise import Cdf, Law
+from .._core.rounding import rounded
 from .._errors import Refused
 from .._fans.fans import Fans
 from .._registry import named
@@ -54,15 +56,14 @@ class Scaled(Wrapper):
 
     def _draw(self, shape: Shape, dtype: np.dtype[Any]) -> Draw:
         inner = self._inner()
-        draw = inner._make(shape, dtype)
-        if isinstance(self.by, jax.Array) or self.by != 1:
-            if draw.random:
-                needs(dtype, "float", "complex")  # integers would be another law
-            law = _multiple(inner, self.by)
-            draw = (
-                law._make(shape, dtype) if law else times(inner, self.by, shape, dtype)
-            )
-        return draw
+        if not isinstance(self.by, jax.Array) and self.by == 1:
+            return inner._make(shape, dtype)
+        is_exact = not jnp.issubdtype(dtype, jnp.inexact)
+        if is_exact and inner._make(shape, dtype).random:
+            needs(dtype, "float", "complex")  # integers would be another law
+        if law := _multiple(inner, self.by):
+            return law._make(shape, dtype)
+        return times(inner, self.by, shape, dtype)
 
     def _law(self, shape: Shape, dtype: np.dtype[Any]) -> Law:
         inner = self._inner()

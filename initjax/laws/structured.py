@@ -58,6 +58,7 @@ class Identity(Initializer):
         work = dtype if exact else samplers.work_dtype(dtype)
         if isinstance(gain := self.gain, jax.Array):
             return Draw(samplers.eye, (gain.astype(work),), random=False)
+        held(np.asarray(gain), dtype)
         return Draw(samplers.eye, (held(np.asarray(gain), work),), random=False)
 
     def _is_blockwise(self) -> bool:
@@ -150,7 +151,9 @@ class STFT(Initializer):
     periodic: bool = checked(False, flag)
 
     def _draw(self, shape: Shape, dtype: np.dtype[Any]) -> Draw:
-        weights = self._weights(shape, dtype).astype(samplers.work_dtype(dtype))
+        weights = self._weights(shape, dtype)
+        held(np.max(np.abs(weights), initial=0), dtype)
+        weights = weights.astype(samplers.work_dtype(dtype))
         return Draw(fourier, (weights,), (("side", self.side),), random=False)
 
     def _is_blockwise(self) -> bool:

@@ -1,0 +1,114 @@
+"""Rounding once, from the dtype a law computes in to the one that comes out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from .._errors import Refused
+from .promise import Law
+
+
+def work_dtype(dtype: Any) -> np.dtype[Any]:
+    """Return the real dtype a law computes in: float32 for all narrower floats."""
+    real = _real(dtype)
+    return real if real.itemsize >= 4 else np.dtype(np.float32)
+
+
+def check_fit(law: Law, dtype: np.dtype[Any]) -> None:
+    """Refuse a law whose draws would all round to 0, or many to no finite number.
+
+    Of a float dtype narrower than 32 bits, which saturates, the law's bounds or two
+    standard deviations about its mean must be in range; of a wider one, ten of them.
+    """
+    real, work = _real(dtype), work_dtype(dtype)
+    mean, spread = abs(law.mean), 10 if real == work else 2
+    reach = min(max(abs(law.low), abs(law.high)), mean + spread * law.std)
+    size = law.std or mean
+    # XLA flushes what is subnormal in the dtype it computes in
+    tiny, info = float(np.finfo(work).tiny), jnp.finfo(real)
+    too_small = 0 < size <= max(tiny, float(info.smallest_subnormal) / 2)
+    if too_small or reach > float(info.max):
+        raise Refused(
+            f"{dtype.name} cannot hold a law of mean {law.mean:g} and standard "
+            f"deviation {law.std:g}; give another, or a dtype that holds it."
+        )
+
+
+def _real(dtype: Any) -> np.dtype[Any]:
+    """Return the dtype of a number's real part."""
+    is_complex = jnp.issubdtype(dtype, jnp.complexfloating)
+    return np.dtype(np.finfo(dtype).dtype if is_complex else dtype)
+
+
+def settle(
+    x: jax.Array,
+    dtype: Any,
+    low: Any = None,
+    high: Any = None,
+    *,
+    open_high: bool = False,
+) -> jax.Array:
+    """Round once to `dtype`, inside [low, high], or [low, high) with `open_high`.
+
+    A narrow dtype saturates at its largest finite value: float8_e4m3fn has no infinity
+    and would turn the tail of a law into NaN.
+    """
+    if np.dtype(dtype) != x.dtype:
+        largest = np.asarray(float(jnp.finfo(dtype).max), x.dtype)[()]
+        low = -largest if low is None else jnp.maximum(low, -largest)
+        high = largest if high is None else jnp.minimum(high, largest)
+    if low is not None:
+        low = _inward(low, dtype, up=True)
+    if high is not None:
+        high = _inward(high, dtype, up=False, strict=open_high)
+        high = high if low is None else jnp.where(high < low, low, high)
+    # chosen after rounding by what was there before it, which XLA compiles fastest
+    y = x.astype(dtype)
+    if high is not None:
+        y = jnp.where(x > high, high.astype(dtype), y)
+    return y if low is None else jnp.where(x < low, low.astype(dtype), y)
+
+
+def rounded(x: jax.Array, dtype: Any, low: Any = None, high: Any = None) -> jax.Array:
+    """Round once to `dtype`, inside [low, high], where there is anything to round."""
+    return x if x.dtype == dtype else settle(x, dtype, low, high)
+
+
+def _inward(bound: Any, dtype: Any, *, up: bool, strict: bool = False) -> jax.Array:
+    """Return the value of `dtype` next to `bound` on the inner side, as `bound`'s."""
+    bound = jnp.asarray(bound)
+    if jnp.finfo(dtype).bits < 8:  # of which XLA does not take the bits everywhere
+        return _inward_of_few(bound, dtype, up=up, strict=strict)
+    rounded = bound.astype(dtype)
+    back = rounded.astype(bound.dtype)
+    outside = back < bound if up else (back >= bound if strict else back > bound)
+    return jnp.where(outside, _neighbour(rounded, up=up), rounded).astype(bound.dtype)
+
+
+def _inward_of_few(bound: Any, dtype: Any, *, up: bool, strict: bool) -> jax.Array:
+    few = np.arange(2 ** jnp.finfo(dtype).bits, dtype=np.uint8).view(dtype)
+    few = few.astype(bound.dtype)
+    if up:
+        return jnp.min(jnp.where(few < bound, few.max(), few))
+    above = few >= bound if strict else few > bound
+    return jnp.max(jnp.where(above, few.min(), few))
+
+
+def _neighbour(x: jax.Array, *, up: bool) -> jax.Array:
+    """Return the next float above or below, by its bits, for every float dtype."""
+    uint = np.dtype(f"uint{x.dtype.itemsize * 8}")
+    one = np.ones((), uint)[()]
+    bits = lax.bitcast_convert_type(x, uint)
+    away = lax.bitcast_convert_type(bits + one, x.dtype)
+    inwards = lax.bitcast_convert_type(bits - one, x.dtype)
+    tiny = lax.bitcast_convert_type(one, x.dtype)
+    zero = jnp.zeros((), x.dtype)
+    if up:  # not from -tiny by bits: where there is no -0.0, those are of NaN
+        inwards = jnp.where(x == -tiny, -zero, inwards)
+        return jnp.where(x == zero, tiny, jnp.where(x > zero, away, inwards))
+    return jnp.where(x == zero, -tiny, jnp.where(x > zero, inwards, away))
