@@ -9,7 +9,6 @@ from .orthogonal import Orthogonal as Orthogonal
 from .per_layer import PerLayer as PerLayer
 from .random import RandomNormal as RandomNormal
 from .random import RandomUniform as RandomUniform
-from .random import TruncatedNormal as TruncatedNormal
 from .scaled import Scaled as Scaled
 from .scaling import GlorotNormal as GlorotNormal
 from .scaling import GlorotUniform as GlorotUniform
