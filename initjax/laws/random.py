@@ -164,7 +164,8 @@ class RandomUniform(Initializer):
 def _integers(low: int, high: int, dtype: np.dtype[Any]) -> Draw:
     """Return the draw of low, ..., high - 1; `high` may be one too large to be held."""
     info = jnp.iinfo(dtype)
-    work = np.dtype(np.int32) if info.bits < 8 else dtype
+    # the bits of newer JAX; narrow integers of 0.7 are not uniform
+    work = np.dtype(np.int32) if info.bits < 32 else dtype
     if high <= jnp.iinfo(work).max:
         bounds, sampler = (low, high), samplers.integers
     elif low > info.min:

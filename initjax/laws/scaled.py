@@ -119,7 +119,7 @@ def multiplied(
     low, high = numbers[:2] if bounded else (None, None)
     numbers = numbers[2:] if bounded else numbers
     x = draw.sampler(key, shape, wide, *numbers, **dict(draw.options))
-    return samplers.rounded(x * by.astype(x.dtype), dtype, low, high)
+    return rounded(x * by.astype(x.dtype), dtype, low, high)
 
 
 def scaled_law(law: Law, by: float) -> Law:
