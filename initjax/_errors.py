@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+_LONGEST = 200  # what a message shows of one value
+
 
 class Refused(Exception):
     """A broken rule, raised by code that does not know which law was called.
@@ -18,3 +22,12 @@ class Refused(Exception):
     def at(self, where: str) -> Exception:
         """Return the public exception that says where the rule was broken."""
         return self.kind(f"{where}: {self}")
+
+
+def shown(value: Any) -> str:
+    """Return the repr of what a user gave, cut where it is long."""
+    try:
+        text = repr(value)
+    except Exception:  # nested too deep, too many digits, or the user's own
+        text = f"{type(value).__name__}(...)"
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

@@ -14,7 +14,7 @@ from ._core.names import BUILT_IN, HIDDEN, REGISTERED, name_of, snake
 from ._core.names import custom_objects as names_in_scope
 from ._core.streams import digest_words, path_of
 from ._core.values import ArrayValue
-from ._errors import Refused
+from ._errors import Refused, shown
 
 T = TypeVar("T", bound=type[Initializer])
 
@@ -66,14 +66,14 @@ def get(identifier: Any) -> Any:
         try:
             return from_node(identifier)
         except Refused as refused:
-            raise refused.at(f"get({identifier!r})") from None
+            raise refused.at(f"get({shown(identifier)})") from None
     if isinstance(identifier, (np.ndarray, np.generic, jax.Array)):
         return BUILT_IN["Constant"](identifier)
     found = identifier() if isinstance(identifier, type) else identifier
     if callable(found):
         return found
     raise TypeError(
-        f"get({identifier!r}): an identifier is None, a name, a config, a class, "
+        f"get({shown(identifier)}): an identifier is None, a name, a config, a class, "
         f"an array or a callable, got {type(identifier).__name__}; "
         "give a name, such as 'he_normal'."
     )
@@ -99,9 +99,11 @@ def serialize(
         TypeError: Not a law (a function has no config), or a class not registered.
         ValueError: Another form.
     """
-    where = f"serialize({initializer!r})"
-    if form not in ("keras2", "keras3"):
-        raise ValueError(f"{where}: form must be 'keras2' or 'keras3', got {form!r}.")
+    where = f"serialize({shown(initializer)})"
+    if not isinstance(form, str) or form not in ("keras2", "keras3"):  # pyright: ignore[reportUnnecessaryIsInstance]  # users pass anything
+        raise ValueError(
+            f"{where}: form must be 'keras2' or 'keras3', got {shown(form)}."
+        )
     if not isinstance(initializer, Initializer):  # pyright: ignore[reportUnnecessaryIsInstance]  # users pass functions
         raise TypeError(
             f"{where}: needs a law, got {type(initializer).__name__}; only laws have a "
@@ -167,10 +169,10 @@ def deserialize(
     if config is None:
         return None
     try:
-        with names_in_scope(custom_objects or {}):
+        with names_in_scope({} if custom_objects is None else custom_objects):
             return from_node(config)
     except Refused as refused:
-        raise refused.at(f"deserialize({config!r})") from None
+        raise refused.at(f"deserialize({shown(config)})") from None
 
 
 @overload
@@ -199,7 +201,7 @@ def register(cls: Any = None, *, name: str | None = None) -> Any:
         return lambda cls: register(cls, name=name)  # pyright: ignore[reportUnknownLambdaType]  # a decorator with arguments
     if not (isinstance(cls, type) and issubclass(cls, Initializer)):
         raise TypeError(
-            f"register({cls!r}): needs a subclass of initjax.Initializer; "
+            f"register({shown(cls)}): needs a subclass of initjax.Initializer; "
             "pass functions in custom_objects instead."
         )
     where = f"register({cls.__name__})"

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from jax.nn.initializers import Initializer as Initializer
 
 from . import laws
+from ._core.constructed import makes_law as _makes_law
 
 Axes = int | Sequence[int]
 Mode = Literal["fan_in", "fan_out", "fan_avg", "fan_geo_avg"]
@@ -21,21 +22,25 @@ zeros = laws.Zeros()
 ones = laws.Ones()
 
 
+@_makes_law
 def constant(value: Any, dtype: Any = None) -> laws.Constant:
     """Return the law of the constant `value`."""
     return laws.Constant(value, dtype=dtype)
 
 
+@_makes_law
 def uniform(scale: Any = 1e-2, dtype: Any = None) -> laws.RandomUniform:
     """Return the uniform law on [0, scale); mean scale / 2, std scale / sqrt(12)."""
     return laws.RandomUniform(0.0, scale, dtype=dtype)
 
 
+@_makes_law
 def normal(stddev: Any = 1e-2, dtype: Any = None) -> laws.RandomNormal:
     """Return the normal law with mean 0 and standard deviation `stddev`."""
     return laws.RandomNormal(0.0, stddev, dtype=dtype)
 
 
+@_makes_law
 def truncated_normal(
     stddev: Any = 1e-2, dtype: Any = None, lower: Any = -2.0, upper: Any = 2.0
 ) -> laws.TruncatedNormal:
@@ -46,6 +51,7 @@ def truncated_normal(
     return laws.TruncatedNormal(0.0, stddev, dtype=dtype, lower=lower, upper=upper)
 
 
+@_makes_law
 def variance_scaling(
     scale: Any,
     mode: Mode,
@@ -59,13 +65,15 @@ def variance_scaling(
 
     As in JAX, "normal" is the uncut normal; axes listed nowhere are receptive field.
     """
-    name = "untruncated_normal" if distribution == "normal" else distribution
+    is_uncut = isinstance(distribution, str) and distribution == "normal"  # pyright: ignore[reportUnnecessaryIsInstance]  # users pass anything
+    name = "untruncated_normal" if is_uncut else distribution
     return laws.VarianceScaling(
         scale, mode, name,
         in_axis=in_axis, out_axis=out_axis, batch_axis=batch_axis, dtype=dtype,
     )  # fmt: skip
 
 
+@_makes_law
 def glorot_normal(
     in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dtype: Any = None
 ) -> laws.GlorotNormal:
@@ -75,6 +83,7 @@ def glorot_normal(
     )
 
 
+@_makes_law
 def glorot_uniform(
     in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dtype: Any = None
 ) -> laws.GlorotUniform:
@@ -84,6 +93,7 @@ def glorot_uniform(
     )
 
 
+@_makes_law
 def lecun_normal(
     in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dtype: Any = None
 ) -> laws.LecunNormal:
@@ -93,6 +103,7 @@ def lecun_normal(
     )
 
 
+@_makes_law
 def lecun_uniform(
     in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dtype: Any = None
 ) -> laws.LecunUniform:
@@ -102,6 +113,7 @@ def lecun_uniform(
     )
 
 
+@_makes_law
 def he_normal(
     in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dtype: Any = None
 ) -> laws.HeNormal:
@@ -111,6 +123,7 @@ def he_normal(
     )
 
 
+@_makes_law
 def he_uniform(
     in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dtype: Any = None
 ) -> laws.HeUniform:
@@ -124,6 +137,7 @@ xavier_normal, xavier_uniform = glorot_normal, glorot_uniform
 kaiming_normal, kaiming_uniform = he_normal, he_uniform
 
 
+@_makes_law
 def orthogonal(
     scale: Any = 1.0, column_axis: int = -1, dtype: Any = None
 ) -> laws.Orthogonal:
@@ -131,6 +145,7 @@ def orthogonal(
     return laws.Orthogonal(scale, column_axis=column_axis, dtype=dtype)
 
 
+@_makes_law
 def delta_orthogonal(
     scale: Any = 1.0, column_axis: int = -1, dtype: Any = None
 ) -> laws.DeltaOrthogonal:

@@ -138,15 +138,16 @@ def test_parts_of_different_fans_have_the_law_of_their_mixture(key):
     assert law.cdf(np.asarray([law.low, 0.0, law.high])).tolist() == [0.0, 0.5, 1.0]
 
 
+@dataclasses.dataclass(frozen=True)
 class Mine(ij.Initializer):
-    """A law of a user's own, without a stream tag."""
+    """A law of a user's own, which says nothing of its stream."""
 
     def _sample(self, key, shape, dtype):
         return jax.random.normal(key, shape, dtype)
 
 
 @pytest.mark.parametrize("parts", [2, [100, 300]])
-def test_parts_of_a_law_without_a_stream_tag_are_independent(parts):
+def test_parts_of_a_law_of_ones_own_are_independent(parts):
     x = Mine(fan=Fan.fused(parts, axis=0))(root(), (400, 5))
     first, second = x[:100].ravel(), x[-100:].ravel()
     assert abs(np.corrcoef(first, second)[0, 1]) < 5 / np.sqrt(first.size)

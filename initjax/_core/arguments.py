@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import operator
 from typing import Any
 
 import jax
@@ -11,9 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from .._errors import Refused
+from .._errors import Refused, shown
+from .._fans.fans import clean_shape, items_of
+from .streams import is_key
 from .values import held, numeric_dtype
 
+MISSING: Any = ...  # stands for an argument that a call needs and did not get
 Shape = tuple[int, ...]
 
 
@@ -117,17 +119,40 @@ def show_dtype(dtype: Any) -> str:
         kind = numeric_dtype(dtype)
     except Refused:
         kind = None
-    return repr(dtype) if kind is None else kind.name
+    return shown(dtype) if kind is None else kind.name
 
 
-def as_shape(shape: Any) -> Shape:
+def as_shape(shape: Any, key: Any = None) -> Shape:
+    """Return the sizes of a shape; the key tells other orders of the arguments."""
     try:
-        sizes = tuple([operator.index(size) for size in shape])
-    except TypeError:
-        hint = f"; give ({shape},)." if isinstance(shape, int) else "."
-        raise Refused(
-            f"shape must be a sequence of ints, got {shape!r}{hint}", TypeError
-        ) from None
-    if sizes and min(sizes) < 0:
-        raise Refused(f"sizes must be >= 0, got {min(sizes)}; give a shape without it.")
-    return sizes
+        return clean_shape(shape)
+    except Refused as refused:
+        raise _other_order(key, shape) or refused from None
+
+
+def _other_order(key: Any, shape: Any) -> Refused | None:
+    """Return what to say to calls that are not (key, shape, dtype)."""
+    if items_of(key) is not None and not hasattr(key, "dtype"):
+        return Refused(
+            f"is called as (key, shape, dtype), got {shown(key)} as the key; what "
+            "calls it as (shape, dtype), as Keras and Haiku do, needs init.bind(key).",
+            TypeError,
+        )
+    if shape is MISSING:
+        return Refused(
+            "needs a key and a shape; call it as (key, shape, dtype).", TypeError
+        )
+    if is_key(shape):
+        return Refused(
+            "the shape is a key; a bound law has its key: call it as (shape, dtype).",
+            TypeError,
+        )
+    return None
+
+
+def place_of(called: str, shape: Any, dtype: Any) -> str:
+    """Return where a call went wrong, as the user would write it."""
+    where = called if shape is MISSING else f"{called}, shape={shown(shape)}"
+    if dtype is not None:
+        where += f", dtype={show_dtype(dtype)}"
+    return f"{where.replace('(, ', '(')})"

@@ -8,6 +8,8 @@ from typing import Any
 
 import jax
 
+from .arguments import MISSING
+
 
 @dataclasses.dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class Bound:
@@ -22,7 +24,10 @@ class Bound:
         return type(self.initializer).__name__
 
     def __call__(
-        self, shape: Sequence[int], dtype: Any = None, out_sharding: Any = None
+        self,
+        shape: Sequence[int] = MISSING,
+        dtype: Any = None,
+        out_sharding: Any = None,
     ) -> jax.Array:
         """Return `initializer(key, shape, dtype, out_sharding)`."""
         return self.initializer(self.key, shape, dtype, out_sharding)

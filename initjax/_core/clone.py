@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast, overload
 
 import jax
 
-from .._errors import Refused
+from .._errors import Refused, shown
 from .arguments import in_trace
 from .fields import checked, integer, stream
 from .initializer import Initializer
@@ -37,7 +37,7 @@ class CallableClone:
         try:
             folded = fold_in_words(key, path_of(self.seed))
         except Refused as refused:
-            raise refused.at(f"{self!r}(key, shape={shape})") from None
+            raise refused.at(f"{shown(self)}(key, shape={shown(shape)})") from None
         return self.function(folded, shape, *args, **kwargs)
 
 
@@ -79,8 +79,8 @@ def clone_initializer(
         repeats its numbers; here it never does.
     """
     where = f"clone_initializer({_show(initializer)}"
-    where += "" if data is None else f", {data!r}"
-    where += ")" if num is None else f", num={num!r})"
+    where += "" if data is None else f", {shown(data)}"
+    where += ")" if num is None else f", num={shown(num)})"
     try:
         if num is not None and integer(num) < 1:
             raise Refused("must be a positive int; leave it out for one clone.")
@@ -121,6 +121,6 @@ def _as_parts(data: Any) -> Any:
 
 def _show(initializer: Any) -> str:
     if isinstance(initializer, (Initializer, CallableClone)):
-        return repr(initializer)
+        return shown(initializer)
     name = getattr(initializer, "__name__", None)
-    return name if isinstance(name, str) else repr(initializer)
+    return name if isinstance(name, str) else shown(initializer)

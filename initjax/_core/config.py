@@ -9,7 +9,7 @@ from typing import Any, cast
 import jax
 import numpy as np
 
-from .._errors import Refused
+from .._errors import Refused, shown
 from .._fans.declaration import KINDS, Declaration
 from .names import find, name_of
 from .values import ArrayValue
@@ -77,6 +77,15 @@ def _complex_dict(real: Any, imag: Any) -> dict[str, Any]:
 
 def from_plain(value: Any) -> Any:
     """Return a field's value from JSON-able data, Keras's wrappers included."""
+    try:
+        return _from_plain(value)
+    except RecursionError:
+        raise Refused(
+            "is nested too deep, or contains itself; give what `serialize` writes."
+        ) from None
+
+
+def _from_plain(value: Any) -> Any:
     if isinstance(value, list):
         return [from_plain(item) for item in cast("list[Any]", value)]
     if not isinstance(value, Mapping):
@@ -88,13 +97,13 @@ def from_plain(value: Any) -> Any:
     inner = node.get("config")
     if not isinstance(inner, Mapping):
         raise Refused(
-            f"cannot read the nested object {_brief(node)}: it has no config."
+            f"cannot read the nested object {shown(dict(node))}: it has no config."
         )
     try:
         return reader(cast("Mapping[str, Any]", inner))
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise Refused(
-            f"cannot read the nested object {_brief(node)}: {error!r}."
+            f"cannot read the nested object {shown(dict(node))}: {error!r}."
         ) from None
 
 
@@ -111,7 +120,7 @@ def from_node(config: Any) -> Any:
     name, fields = node.get("class_name"), node.get("config", {})
     if not isinstance(name, str):
         raise Refused(
-            f"needs a class_name that is a str, got {name!r}; "
+            f"needs a class_name that is a str, got {shown(name)}; "
             "give {'class_name': ..., 'config': {...}}.",
             TypeError,
         )
@@ -133,12 +142,14 @@ def from_node(config: Any) -> Any:
         raise Refused(f'needs "initjax" to be a dict, got {kind}; drop it.', TypeError)
     fields = {**cast("Mapping[str, Any]", fields), **cast("Mapping[str, Any]", extra)}
     build = cast("Any", getattr(found, "from_config", None))
-    return build(fields) if build else found(**fields)
-
-
-def _brief(node: Mapping[str, Any]) -> str:
-    text = repr(dict(node))
-    return text if len(text) <= 200 else f"{text[:200]}..."
+    if build:
+        return build(fields)
+    try:
+        return found(**fields)
+    except TypeError as error:
+        raise Refused(
+            f"{name} does not take this config: {error}.", TypeError
+        ) from None
 
 
 def _read_array(inner: Mapping[str, Any]) -> Any:
@@ -180,6 +191,7 @@ def read_fields(config: Mapping[str, Any], fields: set[str]) -> dict[str, Any]:
         keras_axes = {ours: given.pop(name, None) for name, ours in _KERAS_AXES.items()}
         if any(axes is not None for axes in keras_axes.values()):
             given |= keras_axes | {"batch_axis": "rest"}
-    if str(given.get("distribution", "")).lower() == "normal":
+    name = given.get("distribution")
+    if isinstance(name, str) and name.lower() == "normal":
         given["distribution"] = "truncated_normal"  # in a Keras file
     return given

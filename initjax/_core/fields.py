@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import operator
 import sys
-from collections.abc import Callable, Iterable
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +19,8 @@ from jax.core import Tracer
 
 from .._errors import Refused
 from .._fans.declaration import as_declaration
-from .streams import clean_seed
+from .._fans.fans import index_of, items_of
+from .streams import clean_seed, is_key
 from .values import numeric_dtype
 
 Check = Callable[[Any], Any]
@@ -96,9 +96,7 @@ def flag(value: Any) -> bool:
 def integer(value: Any) -> int:
     """Accept a Python or NumPy integer."""
     try:
-        if isinstance(value, bool):
-            raise TypeError
-        return operator.index(value)
+        return index_of(value)
     except TypeError:
         raise Refused(
             f"must be an int, got {type(value).__name__}.", TypeError
@@ -109,9 +107,8 @@ def axes(value: Any) -> tuple[int, ...] | None:
     """Accept None, an axis, or a sequence of axes; keep a tuple."""
     if value is None:
         return None
-    if isinstance(value, Iterable) and not isinstance(value, str):
-        return tuple(integer(axis) for axis in cast("Iterable[Any]", value))
-    return (integer(value),)
+    items = items_of(value)
+    return tuple(map(integer, (value,) if items is None else items))
 
 
 def batch_axes(value: Any) -> tuple[int, ...] | str:
@@ -151,6 +148,8 @@ def as_scalar(value: Any) -> Any:
                 f"must be a scalar, got a traced array of shape {value.shape}."
             )
         return value
+    if is_key(value):
+        raise Refused("must be a number, got a PRNG key.", TypeError)
     if isinstance(value, (jax.Array, np.ndarray, np.generic)):
         if np.ndim(value):
             raise Refused(f"must be a scalar, got an array of shape {np.shape(value)}.")

@@ -6,20 +6,21 @@ import dataclasses
 import difflib
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from .._errors import Refused
-from .._fans.declaration import vector_fans
+from .._errors import Refused, shown
+from .._fans.declaration import Parts, vector_fans
 from .._fans.fans import Fans
-from .arguments import as_asked, as_dtype, as_shape, show_dtype
+from .arguments import MISSING, as_asked, as_dtype, as_shape, place_of
 from .bound import Bound
 from .compile import Draw, prepare
-from .composed import draw_of, law_of
+from .composed import clones_of, draw_of, law_of
 from .config import read_fields, to_plain
+from .constructed import Constructed
 from .fields import Check, checked, declaration, default_dtype, stream
 from .own import Value, kept
 from .placement import resolve
@@ -33,7 +34,7 @@ OutSharding = NamedSharding | PartitionSpec | None
 
 # JAX's transforms keep a weak reference to the functions that they take
 @dataclasses.dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
-class Initializer(Value):
+class Initializer(Constructed, Value):
     """A law as a value, and a pure function of (key, shape, dtype).
 
     The base of every law. Configs are frozen, hashable, equal by value, picklable and
@@ -75,7 +76,7 @@ class Initializer(Value):
             try:
                 clean = _check_of(field)(value)
             except Refused as refused:
-                where = f"{type(self).__name__}({field.name}={value!r})"
+                where = f"{type(self).__name__}({field.name}={shown(value)})"
                 raise refused.at(where) from None
             if clean is not value:
                 object.__setattr__(self, field.name, clean)
@@ -83,12 +84,12 @@ class Initializer(Value):
             self._check_class()
             self._validate()
         except Refused as refused:
-            raise refused.at(repr(self)) from None
+            raise refused.at(shown(self)) from None
 
     def __call__(
         self,
-        key: jax.Array,
-        shape: Sequence[int],
+        key: jax.Array = MISSING,
+        shape: Sequence[int] = MISSING,
         dtype: Any = None,
         out_sharding: OutSharding = None,
     ) -> jax.Array:
@@ -105,14 +106,13 @@ class Initializer(Value):
                 under `jax.set_mesh`.
         """
         try:
-            sizes = as_shape(shape)
+            sizes = as_shape(shape, key)
             kind = as_dtype(self.dtype if dtype is None else dtype)
             where = None if out_sharding is None else resolve(out_sharding, sizes)
             run, numbers, random = prepare(self, sizes, kind, where)
             return run(as_key(key) if random else None, *numbers)
         except Refused as refused:
-            shown = "" if dtype is None else f", dtype={show_dtype(dtype)}"
-            raise refused.at(f"{self!r}(key, shape={shape!r}{shown})") from None
+            raise refused.at(place_of(f"{shown(self)}(key", shape, dtype)) from None
 
     def law(self, shape: Sequence[int], dtype: Any = None) -> Law:
         """Return what the law promises for one entry of a weight of this shape.
@@ -128,8 +128,7 @@ class Initializer(Value):
             kind = as_dtype(self.dtype if dtype is None else dtype)
             return self._promise(as_shape(shape), kind)
         except Refused as refused:
-            shown = "" if dtype is None else f", dtype={show_dtype(dtype)}"
-            raise refused.at(f"{self!r}.law(shape={shape!r}{shown})") from None
+            raise refused.at(place_of(f"{shown(self)}.law(", shape, dtype)) from None
 
     def bind(self, key: jax.Array) -> Bound:
         """Return this law with a key, to be called as (shape, dtype).
@@ -174,15 +173,20 @@ class Initializer(Value):
                     hint = f"known: {sorted(names)}."
                     if near:
                         hint = f"did you mean {near[0]!r}?"
-                    raise Refused(f"has no field {name!r}; {hint}")
+                    raise Refused(f"has no field {shown(name)}; {hint}")
+            if missing := _needed(cls) - given.keys():
+                raise Refused(f"needs the field {min(missing)!r}; give it.")
         except Refused as refused:
-            raise refused.at(f"{cls.__name__}.from_config({config!r})") from None
+            where = f"{cls.__name__}.from_config({shown(config)})"
+            raise refused.at(where) from None
         return cls(**given)
 
-    @property
-    def __name__(self) -> Any:
-        """The name of the class, as functions have one."""
-        return type(self).__name__
+    if not TYPE_CHECKING:  # which would take it for the name of the class
+
+        @property
+        def __name__(self) -> Any:
+            """The name of the class, as functions have one."""
+            return type(self).__name__
 
     def __repr__(self) -> str:
         """Show the arguments that differ from their defaults; `eval` gives an equal."""
@@ -230,6 +234,14 @@ class Initializer(Value):
         """Tell whether a weight is more than its entries, so blocks are drawn apart."""
         return False
 
+    def _is_whole(self) -> bool:
+        """Tell whether `fan` divides what the law is made of, not the law itself."""
+        return False
+
+    def _divided(self, parts: Parts) -> Sequence[Initializer]:
+        """Return the law of every part: this one, on a stream of its own."""
+        return clones_of(self, parts)
+
     def _needs_fan(self, shape: Shape) -> bool:
         """Tell whether the law would guess the roles of three axes and more."""
         del shape
@@ -240,13 +252,16 @@ class Initializer(Value):
         return vector_fans(self.fan, shape)
 
     def _std_at(self, shape: Shape, dtype: np.dtype[Any], fans: Fans) -> float:
-        """Return the standard deviation that a weight of other fans would have."""
-        del fans
-        return self._promise(shape, dtype).std
+        """Return the standard deviation at other fans, up to a factor of the law's."""
+        del shape, dtype, fans
+        return 1.0
 
     def _draw(self, shape: Shape, dtype: np.dtype[Any]) -> Draw:
         """Return how an array is made; by default, by this config's own `_sample`."""
-        bare = dataclasses.replace(self, seed=None) if self.seed is not None else self  # type: ignore[attr-defined,call-arg]
+        if type(self)._sample is Initializer._sample:
+            self._sample(None, shape, dtype)  # refuses
+        seeded = getattr(self, "seed", None) is not None
+        bare = dataclasses.replace(self, seed=None) if seeded else self  # type: ignore[call-arg]
         return Draw(type(self)._sample_config, options=(("config", bare),))
 
     @staticmethod
@@ -255,7 +270,7 @@ class Initializer(Value):
     ) -> jax.Array:
         return as_asked(config._sample(key, shape, dtype), shape, dtype, "_sample")
 
-    def _sample(self, key: jax.Array, shape: Shape, dtype: Any) -> jax.Array:
+    def _sample(self, key: Any, shape: Shape, dtype: Any) -> jax.Array:
         """Return the array: a law's mathematics, in jax.numpy and jax.random."""
         raise Refused(
             "is the base class and draws nothing; use a law, such as HeNormal(), "
@@ -270,6 +285,16 @@ class Initializer(Value):
             "define _law(self, shape, dtype) in the class.",
             TypeError,
         )
+
+
+def _needed(cls: type[Initializer]) -> set[str]:
+    """Return the names of the fields without a default."""
+    none = dataclasses.MISSING
+    return {
+        field.name
+        for field in dataclasses.fields(cls)
+        if field.init and field.default is none and field.default_factory is none
+    }
 
 
 def _check_of(field: dataclasses.Field[Any]) -> Check:

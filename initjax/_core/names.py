@@ -9,7 +9,7 @@ from collections.abc import Generator, Mapping
 from contextvars import ContextVar
 from typing import Any
 
-from .._errors import Refused
+from .._errors import Refused, shown
 
 BUILT_IN: dict[str, Any] = {}  # classes of initjax, under all their names
 REGISTERED: dict[str, Any] = {}  # classes of users
@@ -46,6 +46,10 @@ def name_of(cls: type) -> str:
 @contextlib.contextmanager
 def custom_objects(objects: Mapping[str, Any]) -> Generator[None]:
     """Look these names up first, for nested configs too."""
+    if not isinstance(objects, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # users pass anything
+        raise Refused(
+            f"custom_objects must be a dict by name, got {shown(objects)}.", TypeError
+        )
     token = _CUSTOM.set({**_CUSTOM.get({}), **objects})
     try:
         yield
@@ -62,20 +66,41 @@ def find(name: str, node: Mapping[str, Any]) -> Any:
             if isinstance(spelling, str) and spelling in known:
                 return known[spelling]
     module = node.get("module")
-    if module is not None and str(module).split(".")[0] not in _MODULES:
+    if module is not None and _package(module) not in _MODULES:
         raise Refused(
-            f"names the module {module!r}, and initjax imports nothing from a config; "
-            f"register the class {name!r} with initjax.register, or pass it in "
-            "custom_objects."
+            f"names the module {shown(module)}, and initjax imports nothing from a "
+            f"config; register the class {shown(name)} with initjax.register, or pass "
+            "it in custom_objects."
         )
     if name in BUILT_IN:
         return BUILT_IN[name]
-    names = [n for n in (*custom, *REGISTERED, *BUILT_IN) if n not in HIDDEN]
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    hint = "see initjax.laws for the catalogue."
-    if near:
-        hint = f"did you mean {' or '.join(map(repr, near))}?"
     raise Refused(
-        f"unknown initializer {name!r}; {hint} "
+        f"unknown initializer {shown(name)}; {_hint(name, custom)} "
         "A law of your own needs initjax.register, or custom_objects."
     )
+
+
+def _hint(name: str, custom: Mapping[str, Any]) -> str:
+    """Return the known names that an unknown one may mean."""
+    last = re.sub(r"_?initializers?$", "", name.strip().rpartition(".")[2], flags=re.I)
+    if name.startswith("jax.") and (ours := _JAX.get(last)):
+        return f"did you mean {ours}?"
+    names = [n for n in (*custom, *REGISTERED, *BUILT_IN) if n not in HIDDEN]
+    same = [n for n in names if _letters(n) == _letters(last)]
+    near = same or difflib.get_close_matches(last[:_LONG], names, n=3, cutoff=0.5)
+    if near:
+        return f"did you mean {' or '.join(map(repr, near))}?"
+    return "see initjax.laws for the catalogue."
+
+
+def _package(module: Any) -> str | None:
+    return module.split(".")[0] if isinstance(module, str) else None
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\W_]", "", name).lower()
+
+
+_LONG = 64  # no name is longer: more would take long to compare
+# where JAX's names mean other laws than Keras's
+_JAX = {"normal": "initjax.nn.normal()", "uniform": "initjax.nn.uniform()"}

@@ -24,7 +24,8 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
-from .._errors import Refused
+from .._errors import Refused, shown
+from .._fans.fans import items_of
 from .bits import THREEFRY, fold_in_block, threefry2x32
 
 Part = str | int | tuple["Part", ...]
@@ -32,6 +33,8 @@ Path = tuple[Part, ...]
 Seed = Part | None
 
 _TOP_BIT = np.uint32(1 << 31)
+_HUGE = 10**4300  # Python writes no int of more digits
+_TOO_LONG = "the ints of a path have at most 4,300 digits; give a name."
 _CHUNK = 1 << 14  # paths at a time: their digests and keys stay in the cache
 
 
@@ -57,7 +60,7 @@ def fold_in_path(key: jax.Array, *path: str | int) -> jax.Array:
     try:
         return fold_in_words(key, clean_path(path))
     except Refused as refused:
-        raise refused.at(f"fold_in_path(key, {str(path)[1:-1]})") from None
+        raise refused.at(f"fold_in_path(key, {shown(path)[1:-1]})") from None
 
 
 def fold_in_words(key: jax.Array, path: Path) -> jax.Array:
@@ -87,18 +90,16 @@ def fold_in_paths(key: jax.Array, paths: Iterable[Sequence[str | int]]) -> jax.A
     try:
         typed = as_key(key)
         rows = _clean_paths(paths)
+        if isinstance(key, Tracer):
+            raise Refused(
+                "runs on the host, but the key is traced; use fold_in_path.", TypeError
+            )
+        impl = jax.random.key_impl(typed)
+        if impl not in (THREEFRY, "rbg", "unsafe_rbg"):
+            raise Refused(f"knows threefry and rbg keys, got {impl}; use fold_in_path.")
+        folded = fold_in_rows(np.asarray(jax.random.key_data(typed)), rows)
     except Refused as refused:
         raise refused.at(where) from None
-    if isinstance(key, Tracer):
-        raise TypeError(
-            f"{where}: runs on the host, but the key is traced; use fold_in_path."
-        )
-    impl = jax.random.key_impl(typed)
-    if impl not in (THREEFRY, "rbg", "unsafe_rbg"):
-        raise ValueError(
-            f"{where}: knows threefry and rbg keys, got {impl}; use fold_in_path."
-        )
-    folded = fold_in_rows(np.asarray(jax.random.key_data(typed)), rows)
     if not is_typed(key):
         return jax.numpy.asarray(folded)
     return jax.random.wrap_key_data(jax.numpy.asarray(folded), impl=impl)
@@ -124,9 +125,11 @@ def digest_words(path: Path) -> np.ndarray[Any, np.dtype[np.uint32]]:
 
 
 def _digests(paths: Sequence[Path]) -> np.ndarray[Any, np.dtype[np.uint32]]:
-    digests = b"".join(
-        [blake2s(f"initjax/1{path!a}".encode()).digest() for path in paths]
-    )
+    try:
+        texts = [f"initjax/1{path!a}" for path in paths]
+    except ValueError:
+        raise Refused(_TOO_LONG) from None
+    digests = b"".join([blake2s(text.encode()).digest() for text in texts])
     words = (
         np.frombuffer(digests, ">u4").reshape(len(paths), 8)[:, :2].astype(np.uint32)
     )
@@ -143,7 +146,13 @@ def clean_path(parts: Iterable[Any]) -> Path:
 
 
 def _clean_paths(paths: Iterable[Sequence[Any]]) -> list[Path]:
-    rows = [row if type(row) is tuple else _as_tuple(row) for row in paths]
+    try:
+        listed = list(paths)
+    except TypeError:
+        raise Refused(
+            f"needs a list of paths, got {shown(paths)}; give [path].", TypeError
+        ) from None
+    rows = [row if type(row) is tuple else _as_tuple(row) for row in listed]
     kinds = set(map(type, itertools.chain.from_iterable(rows)))
     if kinds <= {str, int} and all(rows):
         return cast("list[Path]", rows)
@@ -153,19 +162,27 @@ def _clean_paths(paths: Iterable[Sequence[Any]]) -> list[Path]:
 def _as_tuple(row: Any) -> tuple[Any, ...]:
     if isinstance(row, str):
         raise Refused(
-            f"a path is a sequence of parts, got the str {row!r}; give ({row!r},)."
+            f"a path is a sequence of parts, got the str {shown(row)}; "
+            f"give ({shown(row)},)."
         )
-    return tuple(row)
+    parts = items_of(row)
+    if parts is None:
+        raise Refused(
+            f"a path is a sequence of parts, got {shown(row)}; give (name,).", TypeError
+        )
+    return tuple(parts)
 
 
 def _clean_part(part: Any) -> str | int:
     if isinstance(part, str):
         return str.__str__(part)
     if isinstance(part, (int, np.integer)) and not isinstance(part, bool):
+        if abs(int(part)) >= _HUGE:
+            raise Refused(_TOO_LONG)
         return int(part)
     raise Refused(
-        f"a path is made of str and int, got {part!r} of type {type(part).__name__}; "
-        "give a name or an index.",
+        f"a path is made of str and int, got {shown(part)} of type "
+        f"{type(part).__name__}; give a name or an index.",
         TypeError,
     )
 
@@ -194,6 +211,11 @@ def path_of(seed: Seed) -> Path:
     return seed if isinstance(seed, tuple) else (seed,)
 
 
+def is_key(value: Any) -> bool:
+    """Tell whether a value is a typed key, or an array of them."""
+    return isinstance(value, jax.Array) and is_typed(value)
+
+
 def is_typed(key: Any) -> bool:
     """Tell a typed key (`jax.random.key`) from raw key data (`jax.random.PRNGKey`)."""
     return jax.numpy.issubdtype(key.dtype, jax.dtypes.prng_key)
@@ -202,12 +224,10 @@ def is_typed(key: Any) -> bool:
 def as_key(key: Any) -> jax.Array:
     """Return one typed key, or refuse a batch, wrong raw data, and other things."""
     if not isinstance(key, (jax.Array, np.ndarray)):
-        hint = (
-            f"jax.random.key({key})" if isinstance(key, int) else "jax.random.key(seed)"
-        )
+        seed = shown(key) if isinstance(key, int) else "seed"
         raise Refused(
-            f"needs a PRNG key, got key={key!r} of type {type(key).__name__}; "
-            f"give {hint}.",
+            f"needs a PRNG key, got key={shown(key)} of type {type(key).__name__}; "
+            f"give jax.random.key({seed}).",
             TypeError,
         )
     if is_typed(key):

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self, TypeVar, cast
+from typing import Any, NamedTuple, Self, TypeVar
 
-from .._errors import Refused
-from .fans import Axes, Fans, compute_fans
+from .._errors import Refused, shown
+from .fans import Axes, Fans, clean_shape, compute_fans, index_of, items_of
 
 Shape = tuple[int, ...]
 Name = str | int
@@ -46,7 +45,7 @@ class Declaration:
         try:
             self._clean()
         except Refused as refused:
-            raise refused.at(f"{self!r}") from None
+            raise refused.at(shown(self)) from None
 
     def fans(self, shape: Sequence[int]) -> Fans:
         """Return the fans of a weight of this shape.
@@ -55,9 +54,9 @@ class Declaration:
             ValueError: A shape that the declaration does not fit.
         """
         try:
-            return self._fans(tuple(shape))
+            return self._fans(clean_shape(shape))
         except Refused as refused:
-            raise refused.at(f"{self!r}.fans(shape={shape!r})") from None
+            raise refused.at(f"{shown(self)}.fans(shape={shown(shape)})") from None
 
     def _fans(self, shape: Shape) -> Fans:
         raise NotImplementedError  # every kind says how; this base is none
@@ -136,11 +135,12 @@ def as_declaration(value: Any) -> Declaration | None:
     for one in KINDS.values():
         if (found := one.read(value)) is not None:
             return found
-    hint = f"; did you mean Fan.layout({value!r})?" if isinstance(value, str) else "."
+    is_text = isinstance(value, str)
+    hint = f"; did you mean Fan.layout({shown(value)})?" if is_text else "."
     raise Refused(
         "must be None, a declaration such as Fan.layout('oi'), 'conv', a number or a "
-        f"pair of numbers, got {value!r}{hint}",
-        ValueError if isinstance(value, str) else TypeError,
+        f"pair of numbers, got {shown(value)}{hint}",
+        ValueError if is_text else TypeError,
     )
 
 
@@ -164,30 +164,33 @@ def part_shapes(shape: Shape, parts: Parts) -> list[Shape]:
 
 def clean_axes(name: str, value: Any) -> Axes:
     """Return an axis, or a sequence of them, as a tuple."""
-    items = (
-        cast("Sequence[Any]", value) if isinstance(value, (tuple, list)) else (value,)
-    )
+    items = items_of(value)
     try:
-        return tuple(map(_index, items))
+        return tuple(map(index_of, (value,) if items is None else items))
     except TypeError:
         raise Refused(
-            f"{name} must be an int or a tuple of them, got {value!r}.", TypeError
+            f"{name} must be an int or a sequence of them, got {shown(value)}.",
+            TypeError,
         ) from None
 
 
-def count(name: str, value: Any, least: int = 1) -> int:
-    """Return a whole number that is not too small."""
+def clean_axis(value: Any) -> int:
+    """Return the one axis along which weights lie."""
     try:
-        number = _index(value)
+        return index_of(value)
+    except TypeError:
+        raise Refused(f"axis must be an int, got {shown(value)}.", TypeError) from None
+
+
+def count(name: str, value: Any, least: int = 1, most: int | None = None) -> int:
+    """Return a whole number that is neither too small nor too large."""
+    try:
+        number = index_of(value)
     except TypeError:
         kind = type(value).__name__
         raise Refused(f"{name} must be an int, got {kind}.", TypeError) from None
     if number < least:
         raise Refused(f"{name} must be >= {least}, got {number}.")
+    if most is not None and number > most:
+        raise Refused(f"{name} must be <= {most}, got {shown(number)}.")
     return number
-
-
-def _index(value: Any) -> int:
-    if isinstance(value, bool):
-        raise TypeError
-    return operator.index(value)

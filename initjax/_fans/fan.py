@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Self, cast
+from typing import Any, Self
 
-from .._errors import Refused
-from .declaration import Declaration, Matrix, Shape, clean_axes, count, kind
-from .fans import Axes, Fans, compute_fans, resolve_axes
+from .._errors import Refused, shown
+from .declaration import Declaration, Matrix, Shape, clean_axes, clean_axis, count, kind
+from .fans import MOST_AXES, Axes, Fans, compute_fans, items_of, resolve_axes
 from .fused import Fused
 from .stacked import Stacked
 from .subscripts import einsum_axes, layout_axes
@@ -117,11 +117,11 @@ class Fan(Declaration):
             self._keep(**{name: clean_axes(name, getattr(self, name))})
         for name in ("groups", "in_groups"):
             self._keep(**{name: count(name, getattr(self, name))})
-        if isinstance(self.strides, (tuple, list)):
-            steps = cast("Sequence[Any]", self.strides)
-            self._keep(strides=tuple(count("strides", s) for s in steps))
-        else:
+        steps = items_of(self.strides)
+        if steps is None:
             self._keep(strides=count("strides", self.strides))
+        else:
+            self._keep(strides=tuple(count("strides", step) for step in steps))
         if self.rank is not None:
             self._keep(rank=count("rank", self.rank, least=0))
 
@@ -145,7 +145,7 @@ class Fan(Declaration):
             ValueError: Subscripts that are no einsum; a label of the kernel that is
                 repeated, or found in no other term.
         """
-        where = f"Fan.einsum({subscripts!r}, kernel={kernel!r})"
+        where = f"Fan.einsum({shown(subscripts)}, kernel={shown(kernel)})"
         try:
             return Fan(*(axes := einsum_axes(subscripts, kernel)), rank=_rank(axes))
         except Refused as refused:
@@ -164,11 +164,12 @@ class Fan(Declaration):
             outputs: How many axes are features.
             batch: How many leading axes index separate kernels.
         """
-        where = f"Fan.dense_general({inputs!r}, {outputs!r}, {batch!r})"
+        given = {"inputs": inputs, "outputs": outputs, "batch": batch}
+        where = f"Fan.dense_general({', '.join(map(shown, given.values()))})"
         try:
-            i = count("inputs", inputs, least=0)
-            o = count("outputs", outputs, least=0)
-            b = count("batch", batch, least=0)
+            i, o, b = (
+                count(name, n, least=0, most=MOST_AXES) for name, n in given.items()
+            )
         except Refused as refused:
             raise refused.at(where) from None
         split, rank = b + i, b + i + o
@@ -206,8 +207,9 @@ class Fan(Declaration):
                 `transpose`.
         """
         where = (
-            f"Fan.conv(groups={groups!r}, transpose={transpose!r}, layout={layout!r}, "
-            f"strides={strides!r}, per_group={per_group!r})"
+            f"Fan.conv(groups={shown(groups)}, transpose={shown(transpose)}, "
+            f"layout={shown(layout)}, strides={shown(strides)}, "
+            f"per_group={shown(per_group)})"
         )
         try:
             axes: tuple[Axes, Axes, Axes] = ((-2,), (-1,), ())
@@ -216,11 +218,13 @@ class Fan(Declaration):
                 axes, rank = layout_axes(layout), len(layout)
                 if (len(axes[0]), len(axes[1])) != (1, 1):
                     raise Refused("a layout has one I and one O; give 'HWIO', say.")
-            if strides != 1 and not transpose:
+            if not isinstance(transpose, bool):  # pyright: ignore[reportUnnecessaryIsInstance]  # users pass anything
+                raise Refused("transpose must be True or False.", TypeError)
+            if not transpose and (items_of(strides) or count("strides", strides) != 1):
                 raise Refused(
                     "the strides of a plain convolution change no fan; leave them out."
                 )
-            if per_group not in ("i", "o"):
+            if not isinstance(per_group, str) or per_group not in ("i", "o"):  # pyright: ignore[reportUnnecessaryIsInstance]  # as above
                 raise Refused("per_group must be 'i' or 'o'.")
             many: dict[str, Any] = {
                 "groups" if per_group == "i" else "in_groups": groups
@@ -244,7 +248,7 @@ class Fan(Declaration):
         try:
             return Fan(*layout_axes(roles), rank=len(roles))
         except Refused as refused:
-            raise refused.at(f"Fan.layout({roles!r})") from None
+            raise refused.at(f"Fan.layout({shown(roles)})") from None
 
     @staticmethod
     def stacked(axis: int = 0, of: Any = None) -> Stacked:
@@ -295,12 +299,16 @@ class Fan(Declaration):
         Raises:
             ValueError: Another use, or another axis than -2, -1, 0 and 1.
         """
-        where = f"Fan.embedding({use!r}, features={features!r})"
-        if use not in ("lookup", "readout"):
-            raise ValueError(f"{where}: use must be 'lookup' or 'readout'.")
-        if features not in (-2, -1, 0, 1):
-            raise ValueError(f"{where}: a table has two axes; give 0 or 1.")
-        wide, rows = features % 2, 1 - features % 2
+        where = f"Fan.embedding({shown(use)}, features={shown(features)})"
+        try:
+            if not isinstance(use, str) or use not in ("lookup", "readout"):  # pyright: ignore[reportUnnecessaryIsInstance]  # users pass anything
+                raise Refused("use must be 'lookup' or 'readout'.")
+            wide = clean_axis(features)
+            if wide not in (-2, -1, 0, 1):
+                raise Refused("a table has two axes; give 0 or 1.")
+        except Refused as refused:
+            raise refused.at(where) from None
+        wide, rows = wide % 2, 1 - wide % 2
         if use == "lookup":
             return Fan((), (wide,), (rows,), rank=2)
         return Fan((wide,), (rows,), rank=2)

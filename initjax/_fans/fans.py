@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
-from .._errors import Refused
+from .._errors import Refused, shown
 
 Axes = tuple[int, ...]
 BatchAxes = Axes | Literal["rest"]
+
+
+MOST_AXES = 64  # of a NumPy array
 
 
 class Fans(NamedTuple):
@@ -85,3 +89,45 @@ def resolve_axes(shape: Sequence[int], groups: dict[str, Axes]) -> dict[str, Axe
             owner[axis % rank] = name
         resolved[name] = tuple(axis % rank for axis in axes)
     return resolved
+
+
+def items_of(value: Any) -> Sequence[Any] | None:
+    """Return a sequence or an array of one axis, in order; None is anything else."""
+    if isinstance(value, (str, bytes, bytearray, memoryview)):
+        return None
+    if isinstance(value, Sequence):
+        return cast("Sequence[Any]", value)
+    is_row = getattr(value, "ndim", None) == 1 and hasattr(value, "__iter__")
+    return list(value) if is_row else None
+
+
+def index_of(value: Any) -> int:
+    """Return a Python int of any kind of integer; a bool is none."""
+    if isinstance(value, bool):
+        raise TypeError
+    return operator.index(value)
+
+
+def clean_shape(shape: Any) -> tuple[int, ...]:
+    """Return the sizes of a shape."""
+    try:
+        sizes = tuple(map(index_of, cast("Sequence[Any]", items_of(shape))))
+    except TypeError:
+        hint = f"; give ({shape},)." if isinstance(shape, int) else "."
+        raise Refused(
+            f"shape must be a sequence of ints, got {shown(shape)}{hint}", TypeError
+        ) from None
+    if sizes and min(sizes) < 0:
+        raise Refused(
+            f"sizes must be >= 0, got {shown(min(sizes))}; give a shape without it."
+        )
+    if len(sizes) > MOST_AXES:
+        raise Refused(
+            f"an array has at most {MOST_AXES} axes, got {len(sizes)}; give fewer."
+        )
+    if math.prod(sizes) >= 2**63:
+        raise Refused(
+            f"an array has fewer than 2**63 entries, got sizes {shown(sizes)}; "
+            "give smaller ones."
+        )
+    return sizes

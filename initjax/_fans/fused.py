@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from .._errors import Refused
+from .._errors import Refused, shown
 from .declaration import (
     Declaration,
     Name,
     Parts,
     Shape,
     as_declaration,
-    clean_axes,
+    clean_axis,
     count,
     kind,
 )
-from .fans import Fans, resolve_axes
+from .fans import Fans, index_of, items_of, resolve_axes
 
 
 @kind
@@ -69,31 +69,55 @@ class Fused(Declaration):
         return len(shape) > 2 if self.of is None else self.of.guesses(shape)
 
     def _clean(self) -> None:
-        (axis,) = clean_axes("axis", self.axis)
-        self._keep(names=_part_names(self.names), axis=axis, of=as_declaration(self.of))
+        self._keep(
+            names=tuple(_parts(self.names)),
+            axis=clean_axis(self.axis),
+            of=as_declaration(self.of),
+        )
+        names = [name for name, _ in self.names]
+        if len(set(names)) < len(names):
+            raise Refused(f"parts have one name each, got {shown(names)}.")
 
 
-def _part_names(value: Any) -> tuple[tuple[Name, int | None], ...]:
+_MOST = 1 << 16  # parts: each has a stream and a draw of its own
+
+
+def _parts(value: Any) -> Iterable[tuple[Name, int | None]]:
     """Return names and lengths; None is an equal share."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return tuple((i, None) for i in range(count("parts", value)))
+    if isinstance(value, int):
+        return [(i, None) for i in range(count("parts", value, most=_MOST))]
     if isinstance(value, Mapping):
         value = tuple(cast("Mapping[Any, Any]", value).items())
-    if not isinstance(value, (tuple, list)) or not value:
+    items = items_of(value)
+    if items is None or not 0 < len(items) <= _MOST:
         raise Refused(
             "parts must be lengths, names, a dict of both, or how many they are, got "
-            f"{value!r}.",
+            f"{shown(value)}.",
             TypeError,
         )
-    items = cast("list[Any]", value)
-    pairs = [
-        (str(x), None) if isinstance(x, str)
-        else (x[0], x[1] if x[1] is None else count("parts", x[1], least=0))
-        if isinstance(x, (tuple, list))
-        else (i, count("parts", x, least=0))
-        for i, x in enumerate(items)
-    ]  # fmt: skip
-    names = [name for name, _ in pairs]
-    if len(set(names)) < len(names):
-        raise Refused(f"parts have one name each, got {names}.")
-    return tuple(pairs)
+    return [_part(i, item) for i, item in enumerate(items)]
+
+
+def _part(i: int, item: Any) -> tuple[Name, int | None]:
+    """Return the name and the length that an item gives."""
+    if isinstance(item, str):
+        return _name(item), None
+    if not isinstance(item, (tuple, list)):
+        return i, count("parts", item, least=0)
+    pair = cast("Sequence[Any]", item)
+    if len(pair) != 2:
+        raise Refused(f"a part is a name and a length, got {shown(pair)}.", TypeError)
+    name, length = pair
+    size = None if length is None else count("parts", length, least=0)
+    return _name(name), size
+
+
+def _name(value: Any) -> Name:
+    if isinstance(value, str):
+        return str.__str__(value)
+    try:
+        return index_of(value)
+    except TypeError:
+        raise Refused(
+            f"the name of a part is a str or an int, got {shown(value)}.", TypeError
+        ) from None

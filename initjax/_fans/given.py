@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import math
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any, Self, cast
 
 from .._errors import Refused
@@ -31,19 +33,29 @@ class Given(Declaration):
     @classmethod
     def read(cls, value: Any) -> Self | None:
         """Read a number, or a pair of them."""
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
+        if _is_number(value):
             return cls(value)
-        if isinstance(value, tuple) and len(cast("tuple[Any, ...]", value)) == 2:
-            return cls(*value)
+        if isinstance(value, (tuple, list)):
+            pair = cast("Sequence[Any]", value)
+            return cls(*pair) if len(pair) == 2 else None
         return None
 
     def _clean(self) -> None:
-        for name in ("fan_in", "fan_out"):
-            value = getattr(self, name)
-            if value is None and name == "fan_out":
-                continue
-            if isinstance(value, bool) or not isinstance(value, (int, float)):
-                kind = type(value).__name__
-                raise Refused(f"{name} must be a number, got {kind}.", TypeError)
-            if not 0 < value < math.inf:
-                raise Refused(f"{name} must be positive and finite.")
+        self._keep(fan_in=_fan("fan_in", self.fan_in))
+        if self.fan_out is not None:
+            self._keep(fan_out=_fan("fan_out", self.fan_out))
+
+
+def _fan(name: str, value: Any) -> float:
+    if not _is_number(value):
+        kind = type(value).__name__
+        raise Refused(f"{name} must be a number, got {kind}.", TypeError)
+    number = int(value) if isinstance(value, Integral) else float(value)
+    if not 0 < number <= sys.float_info.max:
+        raise Refused(f"{name} must be positive and finite.")
+    return number
+
+
+def _is_number(value: Any) -> bool:
+    """Tell whether a value is a real number, of NumPy too; a bool is none."""
+    return not isinstance(value, bool) and isinstance(value, Real)

@@ -10,7 +10,7 @@ from .declaration import (
     Parts,
     Shape,
     as_declaration,
-    clean_axes,
+    clean_axis,
     fans_of,
     kind,
 )
@@ -63,4 +63,4 @@ class Stacked(Declaration):
         return axis, (*shape[:axis], *shape[axis + 1 :])
 
     def _clean(self) -> None:
-        self._keep(axis=clean_axes("axis", self.axis)[0], of=as_declaration(self.of))
+        self._keep(axis=clean_axis(self.axis), of=as_declaration(self.of))

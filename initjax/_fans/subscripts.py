@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._errors import Refused
+from .._errors import Refused, shown
+from .declaration import count
 from .fans import Axes
 
 _ROLES = "iob"
@@ -20,14 +21,16 @@ def einsum_axes(subscripts: Any, kernel: Any) -> tuple[Axes, Axes, Axes]:
     terms = left.split(",")
     if not arrow or len(terms) < 2:
         raise Refused("needs two operands and '->', such as 'btd,dhk->bthk'.")
-    if kernel not in range(len(terms)):
+    if count("kernel", kernel, least=0) >= len(terms):
         raise Refused(f"kernel must be in [0, {len(terms)}), one of the operands.")
     for term in (*terms, out):
         letters = term.replace("...", "", 1)
         if letters and not (letters.isascii() and letters.isalpha()):
-            raise Refused(f"{term!r} is no term of an einsum; use letters and '...'.")
-    mine = terms[kernel]
-    others = "".join(term for i, term in enumerate(terms) if i != kernel)
+            raise Refused(
+                f"{shown(term)} is no term of an einsum; use letters and '...'."
+            )
+    mine = terms[int(kernel)]
+    others = "".join(term for i, term in enumerate(terms) if i != int(kernel))
     if missing := sorted({*out} - {*left}):
         raise Refused(f"the output has {missing[0]!r}, which no operand has.")
     if "." in mine:

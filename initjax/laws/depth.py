@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from .._core.fields import integer
-from .._errors import Refused
+from .._errors import Refused, shown
 from .scaled import Scaled
 
 
@@ -25,8 +25,8 @@ def depth_scaled(initializer: Any, layers: int, k: int = 2) -> Scaled:
         Radford et al., "Language models are unsupervised multitask learners", 2019
         (GPT-2); Shoeybi et al., "Megatron-LM", 2019.
     """
-    where = f"depth_scaled(layers={layers!r}, k={k!r})"
-    branches = _positive(where, layers) * _positive(where, k)
+    where = f"depth_scaled(layers={shown(layers)}, k={shown(k)})"
+    branches = _whole(where, layers) * _whole(where, k)
     return Scaled(initializer, 1 / math.sqrt(branches))
 
 
@@ -53,14 +53,16 @@ def deepnorm(
     References:
         Wang et al., "DeepNet: Scaling transformers to 1,000 layers", 2022, figure 2.
     """
-    where = f"deepnorm(encoder={encoder!r}, decoder={decoder!r}, part={part!r})"
-    if not (encoder and decoder):
-        alone = "encoder" if encoder else "decoder"
-        if part not in (None, alone):
+    where = (
+        f"deepnorm(encoder={shown(encoder)}, decoder={shown(decoder)}, "
+        f"part={shown(part)})"
+    )
+    n, m = (_whole(where, layers, least=0) for layers in (encoder, decoder))
+    if not (n and m):
+        alone = "encoder" if n else "decoder"
+        if part is not None and not (isinstance(part, str) and part == alone):  # pyright: ignore[reportUnnecessaryIsInstance]  # users pass anything
             raise ValueError(f"{where}: there is an {alone} alone; leave part out.")
-        layers = _positive(where, encoder or decoder)
-        return Scaled(initializer, (8 * layers) ** -0.25)
-    n, m = _positive(where, encoder), _positive(where, decoder)
+        return Scaled(initializer, (8 * _whole(where, n or m)) ** -0.25)
     betas = {"encoder": 0.87 * (n**4 * m) ** (-1 / 16), "decoder": (12 * m) ** -0.25}
     return Scaled(initializer, _choose(where, part, betas))
 
@@ -79,9 +81,9 @@ def fixup(initializer: Any, branches: int, weights: int = 2) -> Scaled:
     References:
         Zhang et al., "Fixup initialization", ICLR 2019.
     """
-    where = f"fixup(branches={branches!r}, weights={weights!r})"
-    power = -1 / (2 * _positive(where, weights, least=2) - 2)
-    return Scaled(initializer, _positive(where, branches) ** power)
+    where = f"fixup(branches={shown(branches)}, weights={shown(weights)})"
+    power = -1 / (2 * _whole(where, weights, least=2) - 2)
+    return Scaled(initializer, _whole(where, branches) ** power)
 
 
 def t_fixup(
@@ -102,19 +104,25 @@ def t_fixup(
         Huang et al., "Improving transformer optimization through better
         initialization", ICML 2020.
     """
-    where = f"t_fixup(layers={layers!r}, part={part!r})"
-    n = _positive(where, layers)
+    where = f"t_fixup(layers={shown(layers)}, part={shown(part)})"
+    n = _whole(where, layers)
     by = {"encoder": 0.67 * n**-0.25, "decoder": (9 * n) ** -0.25}
     return Scaled(initializer, _choose(where, part, by))
 
 
-def _positive(where: str, value: Any, least: int = 1) -> int:
+def _whole(where: str, value: Any, least: int = 1) -> int:
     try:
-        if integer(value) < least:
+        number = integer(value)
+        if number < least:
             raise Refused(f"needs whole numbers >= {least}; count the layers.")
-        return integer(value)
+        if number > _MOST:
+            raise Refused("needs whole numbers <= 10**9; count the layers.")
+        return number
     except Refused as refused:
         raise refused.at(where) from None
+
+
+_MOST = 10**9  # far from where powers overflow
 
 
 def _choose(where: str, part: Any, options: Mapping[str, float]) -> float:

@@ -88,7 +88,7 @@ def _window(value: Any) -> Any:
         return value
     try:
         array = np.asarray(value, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise Refused(
             "must be None, a window's name, or a sequence of numbers, "
             f"got {type(value).__name__}.",
