@@ -17,6 +17,7 @@ from ._registry import deserialize as deserialize
 from ._registry import get as get
 from ._registry import register as register
 from ._registry import serialize as serialize
+from .laws import ICNR as ICNR
 from .laws import STFT as STFT
 from .laws import Constant as Constant
 from .laws import DeltaOrthogonal as DeltaOrthogonal
@@ -31,24 +32,30 @@ from .laws import MuP as MuP
 from .laws import Ones as Ones
 from .laws import Orthogonal as Orthogonal
 from .laws import PerLayer as PerLayer
+from .laws import PerPart as PerPart
 from .laws import RandomNormal as RandomNormal
 from .laws import RandomUniform as RandomUniform
 from .laws import Scaled as Scaled
 from .laws import TruncatedNormal as TruncatedNormal
 from .laws import VarianceScaling as VarianceScaling
+from .laws import WithRow as WithRow
 from .laws import Zeros as Zeros
 from .laws.depth import deepnorm as deepnorm
 from .laws.depth import depth_scaled as depth_scaled
 from .laws.depth import fixup as fixup
 from .laws.depth import t_fixup as t_fixup
+from .laws.icnr import icnr as icnr
 from .laws.mup import mup as mup
 from .laws.per_layer import per_layer as per_layer
+from .laws.per_part import per_part as per_part
 from .laws.scaled import scaled as scaled
+from .laws.with_row import with_row as with_row
 
 if TYPE_CHECKING:
     from ._models import *
 
 __all__ = [
+    "ICNR",
     "STFT",
     "Constant",
     "DeltaOrthogonal",
@@ -69,6 +76,7 @@ __all__ = [
     "Ones",
     "Orthogonal",
     "PerLayer",
+    "PerPart",
     "PlanRow",
     "ProgramRow",
     "RandomNormal",
@@ -82,6 +90,7 @@ __all__ = [
     "TreePlan",
     "TruncatedNormal",
     "VarianceScaling",
+    "WithRow",
     "Zeros",
     "clone_initializer",
     "deepnorm",
@@ -92,6 +101,7 @@ __all__ = [
     "fold_in_path",
     "fold_in_paths",
     "get",
+    "icnr",
     "init_ensemble",
     "init_tree",
     "jit_init",
@@ -104,6 +114,7 @@ __all__ = [
     "mup_rules",
     "nn",
     "per_layer",
+    "per_part",
     "plan",
     "recipes",
     "register",
@@ -111,6 +122,7 @@ __all__ = [
     "scaled",
     "serialize",
     "t_fixup",
+    "with_row",
 ]
 
 

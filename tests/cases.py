@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from initjax import (
+    ICNR,
     STFT,
     Constant,
     DeltaOrthogonal,
@@ -21,11 +22,13 @@ from initjax import (
     Ones,
     Orthogonal,
     PerLayer,
+    PerPart,
     RandomNormal,
     RandomUniform,
     Scaled,
     TruncatedNormal,
     VarianceScaling,
+    WithRow,
     Zeros,
 )
 
@@ -62,6 +65,9 @@ FRAME = (6, 1, 5)  # frame length, 1, frequencies
 QKV = Fan.fused([16, 4, 4], axis=1)  # of grouped attention
 LAYERS = Fan.stacked(0, of=Fan.fused(2, axis=1))
 BLOCKS = Fan.experts(0)
+GATES = Fan.fused(("f", "g"), axis=1)
+GATED = Orthogonal(fan=GATES)
+LAYERED = RandomNormal(fan=LAYERS)
 WINDOW = np.linspace(0.1, 1, 6)
 
 # fmt: off
@@ -118,6 +124,13 @@ CASES = [
     Case("scaled_stft", Scaled(STFT(), by=0.5), FRAME, random=False, ours=True),
     Case("per_layer", PerLayer(HeUniform(), [1, 0.5]), EXPERTS, ours=True),
     Case("mup", MuP(GlorotNormal(), (4, 8)), (16, 8), ours=True),
+    Case("with_row", WithRow(RandomNormal(), 0), (16, 8), ours=True),
+    Case("with_rows", WithRow(HeNormal(), [-1, 3], "normal", 1), (16, 8), ours=True),
+    Case("with_slice", WithRow(Ones(), "2:", -0.0), (4, 8), random=False, ours=True),
+    Case("per_part", PerPart(HeNormal(fan=GATES), {"f": "ones"}), (4, 24), ours=True),
+    Case("per_named", PerPart(LAYERED, {1: "uniform"}), (2, 4, 24), ours=True),
+    Case("icnr", ICNR(HeNormal(), 2), CONV, ours=True),
+    Case("icnr_tf", ICNR(GlorotUniform(fan="conv"), 2, "tensorflow"), CONV, ours=True),
     # factorizations
     Case("orthogonal", Orthogonal(), (5, 5), elementwise=False),
     Case("orthogonal_tall", Orthogonal(gain=2.0), (9, 4), elementwise=False),
@@ -125,6 +138,7 @@ CASES = [
     Case("orthogonal_conv", Orthogonal(), CONV, elementwise=False),
     Case("column", Orthogonal(column_axis=0), HEADS, elementwise=False, ours=True),
     Case("blocks", Orthogonal(fan=BLOCKS), EXPERTS, elementwise=False, ours=True),
+    Case("gates", PerPart(GATED, {"f": Ones()}), (8, 8), elementwise=False, ours=True),
     Case("half", Scaled(Orthogonal(), 0.5), (5, 5), elementwise=False, ours=True),
     Case("delta_3d", DeltaOrthogonal(), (3, 4, 6), elementwise=False, ours=True),
     Case("delta_4d", DeltaOrthogonal(0.5), (3, 3, 4, 4), elementwise=False, ours=True),

@@ -1,5 +1,6 @@
 """muP holds what its paper promises, and the factors of depth those of theirs."""
 
+import dataclasses
 import json
 import math
 import pickle
@@ -258,6 +259,7 @@ def test_a_factor_is_that_of_its_paper(call, by):
 # -- laws made of laws keep their promise ----------------------------------------------
 
 
+@dataclasses.dataclass(frozen=True)
 class Unit(ij.Initializer):
     """A law of one's own: uniform on [0, 1)."""
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any, Protocol, cast
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -16,12 +17,13 @@ from .._fans.declaration import Declaration, Parts, part_shapes
 from .bits import fold_in_block
 from .compile import Draw
 from .names import is_built_in
+from .own import is_traced
 from .promise import Law, mixture_law
 from .rounding import check_fit
 from .streams import Path, digest_words, path_of
 
 Shape = tuple[int, ...]
-_TRACED = (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError)
+T = TypeVar("T", bound="Config")
 
 
 class Config(Protocol):
@@ -36,11 +38,15 @@ class Config(Protocol):
 
     def _is_blockwise(self) -> bool: ...
 
+    def _is_whole(self) -> bool: ...
+
+    def _divided(self, parts: Parts) -> Sequence[Config]: ...
+
 
 def draw_of(config: Config, shape: Shape, dtype: np.dtype[Any]) -> Draw:
     """Return how a law makes an array that its declaration may divide."""
     fan: Declaration | None = config.fan
-    if fan is None:
+    if fan is None or config._is_whole():
         return _fitting(config, shape, dtype)
     if parts := fan.parts(shape):
         return _side_by_side(config, shape, dtype, parts)
@@ -55,11 +61,11 @@ def draw_of(config: Config, shape: Shape, dtype: np.dtype[Any]) -> Draw:
 def _fitting(config: Config, shape: Shape, dtype: np.dtype[Any]) -> Draw:
     """Return the draw of one weight, or refuse a law that the dtype cannot hold."""
     draw = config._draw(shape, dtype)
-    checks = draw.random and is_built_in(type(config))
+    checks = draw.random and is_built_in(type(config)) and not is_traced(config)
     if checks and jnp.issubdtype(dtype, jnp.inexact):
         try:
             law = config._law(shape, dtype)
-        except (Refused, *_TRACED):  # a traced number, or a wrapped law without promise
+        except Refused:  # a wrapped law without promise
             return draw
         check_fit(law, dtype)
     return draw
@@ -68,21 +74,31 @@ def _fitting(config: Config, shape: Shape, dtype: np.dtype[Any]) -> Draw:
 def law_of(config: Config, shape: Shape, dtype: np.dtype[Any]) -> Law:
     """Return the law of an entry of an array that a declaration may divide."""
     fan: Declaration | None = config.fan
-    if fan is None:
+    if fan is None or config._is_whole():
         return config._law(shape, dtype)
     if parts := fan.parts(shape):
-        shapes, part = part_shapes(shape, parts), _with_fan(config, parts.of)
-        laws = [law_of(part, part_shape, dtype) for part_shape in shapes]
+        pairs = zip(config._divided(parts), part_shapes(shape, parts), strict=True)
+        laws = [law_of(part, part_shape, dtype) for part, part_shape in pairs]
         return mixture_law(laws, parts.sizes)
     fans = fan._fans(shape)
     if (axes := fan.blocks(shape)) and config._is_blockwise():
         block = _with_fan(config, fan.block(shape))
         return dataclasses.replace(law_of(block, _one(shape, axes), dtype), fans=fans)
-    return dataclasses.replace(config._law(shape, dtype), fans=fans)
+    law = config._law(shape, dtype)  # one that draws a smaller weight knows its fans
+    return dataclasses.replace(law, fans=law.fans or fans)
 
 
-def _with_fan(config: Config, fan: Declaration | None, **changes: Any) -> Config:
-    return cast("Config", dataclasses.replace(cast("Any", config), fan=fan, **changes))
+def clones_of(config: T, parts: Parts) -> list[T]:
+    """Return the clone of a law for every part."""
+    path, seeded = path_of(getattr(config, "seed", None)), hasattr(config, "seed")
+    return [
+        _with_fan(config, parts.of, **({"seed": (*path, name)} if seeded else {}))
+        for name in parts.names
+    ]
+
+
+def _with_fan(config: T, fan: Declaration | None, **changes: Any) -> T:
+    return cast("T", dataclasses.replace(cast("Any", config), fan=fan, **changes))
 
 
 def _one(shape: Shape, axes: tuple[int, ...]) -> Shape:
@@ -94,12 +110,8 @@ def _side_by_side(
 ) -> Draw:
     """Return the draw of parts, each on the stream of its clone."""
     shapes = part_shapes(shape, parts)
-    path, seeded = path_of(getattr(config, "seed", None)), hasattr(config, "seed")
-    draws: list[Draw] = []
-    for name, part_shape in zip(parts.names, shapes, strict=True):
-        stream = (*path, name)
-        clone = _with_fan(config, parts.of, **({"seed": stream} if seeded else {}))
-        draws.append(_folded(draw_of(clone, part_shape, dtype), stream))
+    pairs = zip(config._divided(parts), shapes, strict=True)
+    draws = [folded(part, draw_of(part, s, dtype)) for part, s in pairs]
     bare = [draw._replace(numbers=()) for draw in draws]
     counts = tuple(len(draw.numbers) for draw in draws)
     common: dict[str, Any] = {
@@ -108,10 +120,8 @@ def _side_by_side(
         "folded": True,
     }
     if len(set(bare)) == len(set(shapes)) == 1:
-        numbers = tuple(
-            np.stack(column)
-            for column in zip(*(draw.numbers for draw in draws), strict=True)
-        )
+        columns = zip(*(draw.numbers for draw in draws), strict=True)
+        numbers = tuple(map(stacked, columns))
         options = (("draw", bare[0]), ("axis", parts.axis))
         return Draw(equal_parts, numbers, options, **common)
     options = (
@@ -124,9 +134,16 @@ def _side_by_side(
     return Draw(unequal_parts, numbers, options, **common)
 
 
-def _folded(draw: Draw, path: Path) -> Draw:
-    """Return a draw that folds a part's path into the key by itself."""
-    if draw.folded or not draw.random:
+def stacked(column: tuple[Any, ...]) -> Any:
+    """Return numbers as rows of one array, on the host unless one is traced."""
+    traced = any(isinstance(number, jax.Array) for number in column)
+    return (jnp if traced else np).stack(column)
+
+
+def folded(config: Config, draw: Draw) -> Draw:
+    """Return a law's draw that folds the law's stream into the key by itself."""
+    path: Path = path_of(getattr(config, "seed", None))
+    if draw.folded or not draw.random or not path:
         return draw
     words = digest_words(path)
     options = (("draw", draw._replace(numbers=())),)
@@ -139,7 +156,7 @@ def on_stream(
     key: Any, shape: Shape, dtype: Any, words: Any, *numbers: Any, draw: Draw
 ) -> jax.Array:
     """Draw with the key folded by two words."""
-    return _sample(draw, fold_in_block(key, words[0], words[1]), shape, dtype, numbers)
+    return sample(draw, fold_in_block(key, words[0], words[1]), shape, dtype, numbers)
 
 
 def equal_parts(
@@ -151,7 +168,7 @@ def equal_parts(
     part = (*shape[:axis], size, *shape[axis + 1 :])
 
     def one(*numbers: Any) -> jax.Array:
-        return _sample(draw, key, part, dtype, numbers)
+        return sample(draw, key, part, dtype, numbers)
 
     x = jax.vmap(one, out_axes=axis)(*numbers) if numbers else one()
     return x.reshape(shape)
@@ -171,7 +188,7 @@ def unequal_parts(
     x, first, start = jnp.zeros(shape, dtype), 0, 0
     for draw, count, size in zip(draws, counts, sizes, strict=True):
         part = (*shape[:axis], size, *shape[axis + 1 :])
-        drawn = _sample(draw, key, part, dtype, numbers[first : first + count])
+        drawn = sample(draw, key, part, dtype, numbers[first : first + count])
         # written in place; a concatenation along an inner axis would copy every part
         x = lax.dynamic_update_slice_in_dim(x, drawn, start, axis)
         first, start = first + count, start + size
@@ -192,13 +209,14 @@ def blocks(
         return jnp.zeros(shape, dtype)
     if draw.random:
         keys = jax.random.split(key, math.prod(many))
-        x = jax.vmap(lambda k: _sample(draw, k, block, dtype, numbers))(keys)
+        x = jax.vmap(lambda k: sample(draw, k, block, dtype, numbers))(keys)
     else:
-        one = _sample(draw, key, block, dtype, numbers)
+        one = sample(draw, key, block, dtype, numbers)
         x = jnp.broadcast_to(one, (math.prod(many), *block))
     x = x.reshape(*many, *block)
     return jnp.moveaxis(x, tuple(range(len(axes))), axes)
 
 
-def _sample(draw: Draw, key: Any, shape: Shape, dtype: Any, numbers: Any) -> jax.Array:
+def sample(draw: Draw, key: Any, shape: Shape, dtype: Any, numbers: Any) -> jax.Array:
+    """Return the array of a draw whose numbers are given apart."""
     return draw.sampler(key, shape, dtype, *numbers, **dict(draw.options))

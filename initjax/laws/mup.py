@@ -9,6 +9,8 @@ import numpy as np
 
 from .._core.compile import Draw
 from .._core.fields import needed, number
+from .._core.initializer import Initializer
+from .._core.own import is_traced
 from .._core.promise import Law
 from .._errors import Refused
 from .._fans.fans import Fans
@@ -64,7 +66,8 @@ class MuP(Wrapper):
     At the base fans it is the law, bit for bit. Vectors count as fan_in 1. Constants
     are left alone. The model divides its attention logits by the head's dimension
     instead of its square root, if that dimension grows; learning rates follow
-    `mup_learning_rates`.
+    `mup_learning_rates`. Where the law has a traced number, the last bits may differ
+    from those of the number itself, as with `Scaled`.
 
     Args:
         initializer: A law, or an identifier of one.
@@ -107,14 +110,21 @@ class MuP(Wrapper):
             fans, base_fans = (Fans(f.fan_out, f.fan_out) for f in (fans, base_fans))
         here = inner._std_at(shape, dtype, fans)
         base = inner._std_at(shape, dtype, base_fans)
-        is_constant = here == 0 or not inner._make(shape, dtype).random
-        return Scaled(inner, 1.0 if is_constant else growth.fan_in**power * base / here)
+        still = _is_still(inner, shape, dtype)
+        return Scaled(inner, 1.0 if still else growth.fan_in**power * base / here)
 
     def _std_at(self, shape: Shape, dtype: np.dtype[Any], fans: Fans) -> float:
         base = Fans(*self.base_fan)
         growth = growth_of(fans, base)
         power = _POWERS.get(growth.role, 0.0)
         return growth.fan_in**power * self._inner()._std_at(shape, dtype, base)
+
+
+def _is_still(law: Initializer, shape: Shape, dtype: np.dtype[Any]) -> bool:
+    """Tell whether a law has no spread; one with a traced number counts as having."""
+    if not law._make(shape, dtype).random:
+        return True
+    return not is_traced(law) and law._promise(shape, dtype).std == 0
 
 
 def mup(initializer: Any, base_fan: Any) -> MuP:

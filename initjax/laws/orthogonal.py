@@ -83,9 +83,7 @@ class Orthogonal(Initializer):
             return block._std_at(one, dtype, fans)
         columns = max(self._matrix(shape, dtype)[1], 1)
         window = self._declared_fans(shape).fan_out / columns
-        return abs(float(self.gain)) / math.sqrt(
-            max(fans.fan_in, fans.fan_out / (window or 1), 1)
-        )
+        return 1 / math.sqrt(max(fans.fan_in, fans.fan_out / (window or 1), 1))
 
     def _law(self, shape: Shape, dtype: np.dtype[Any]) -> Law:
         sides = self._matrix(shape, dtype)
@@ -159,7 +157,7 @@ class DeltaOrthogonal(Initializer):
         return True
 
     def _std_at(self, shape: Shape, dtype: np.dtype[Any], fans: Fans) -> float:
-        return abs(float(self.gain)) / math.sqrt(max(fans.fan_out, 1))
+        return 1 / math.sqrt(max(fans.fan_out, 1))
 
     def _law(self, shape: Shape, dtype: np.dtype[Any]) -> Law:
         self._check(shape, dtype)

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 from .._core.arguments import needs
 from .._core.compile import Draw
-from .._core.fields import checked, integer, number
+from .._core.composed import stacked
+from .._core.fields import Real, checked, integer, number
 from .._core.initializer import Initializer
 from .._core.promise import Law, mixture_law
+from .._core.streams import is_key
 from .._errors import Refused
-from .._fans.fans import Fans
 from .._registry import named
 from .scaled import scaled_law, times
 from .wrapper import Wrapper
@@ -25,13 +26,15 @@ from .wrapper import Wrapper
 Shape = tuple[int, ...]
 
 
-def _scales(value: Any) -> tuple[float, ...]:
-    if isinstance(value, (np.ndarray, jax.Array)):
-        value = np.asarray(value).tolist()
+def _scales(value: Any) -> tuple[Real, ...]:
+    if isinstance(value, Tracer) and value.ndim:
+        value = [*value]
+    elif isinstance(value, (np.ndarray, jax.Array)) and not isinstance(value, Tracer):
+        value = None if is_key(value) else np.asarray(value).tolist()
     if not isinstance(value, (tuple, list)) or not value:
         raise Refused("must be a sequence of numbers, one per layer.", TypeError)
-    check = number(least=0)
-    return tuple(float(check(x)) for x in cast("Sequence[Any]", value))
+    checked = map(number(least=0), cast("Sequence[Any]", value))
+    return tuple(x if isinstance(x, jax.Array) else float(x) for x in checked)
 
 
 @named()
@@ -45,7 +48,7 @@ class PerLayer(Wrapper):
 
     Args:
         initializer: A law, or an identifier of one.
-        scales: One finite number >= 0 per layer.
+        scales: One finite number >= 0 per layer, traced ones too.
         axis: The axis that counts the layers.
         seed: Stream tag: None, an int, a str, or a path of them.
         dtype: What `dtype=None` means in a call.
@@ -65,7 +68,7 @@ class PerLayer(Wrapper):
     def _draw(self, shape: Shape, dtype: np.dtype[Any]) -> Draw:
         needs(dtype, "float", "complex")
         axis = self._axis(shape)
-        by = np.asarray(self.scales).reshape(
+        by = stacked(self.scales).reshape(
             [-1 if i == axis else 1 for i in range(len(shape))]
         )
         return times(self._inner(), by, shape, dtype)
@@ -75,10 +78,6 @@ class PerLayer(Wrapper):
         law = self._inner()._promise(shape, dtype)
         layers = [scaled_law(law, by) for by in self.scales]
         return mixture_law(layers, [1.0] * len(layers))
-
-    def _std_at(self, shape: Shape, dtype: np.dtype[Any], fans: Fans) -> float:
-        square = sum(by * by for by in self.scales) / len(self.scales)
-        return math.sqrt(square) * self._inner()._std_at(shape, dtype, fans)
 
     def _axis(self, shape: Shape) -> int:
         if not -len(shape) <= self.axis < len(shape):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,10 +19,10 @@ from .._core.compile import Draw
 from .._core.fields import Real, checked, number
 from .._core.initializer import Initializer
 from .._core.names import is_built_in
+from .._core.own import is_traced
 from .._core.promise import Cdf, Law
 from .._core.rounding import rounded
 from .._errors import Refused
-from .._fans.fans import Fans
 from .._registry import named
 from .wrapper import Wrapper
 
@@ -35,7 +36,9 @@ class Scaled(Wrapper):
 
     Shapes, dtypes and errors are those of the law. Laws of initjax are scaled by their
     own parameters, so `by=1` gives their bits, and the scaled law shares their program;
-    other laws are drawn in float32 and multiplied before the one rounding.
+    other laws are drawn in float32 and multiplied before the one rounding. A traced
+    `by` meets the law's numbers in float32, so the last bits may differ from those of
+    the number itself.
 
     Args:
         initializer: A law, or an identifier of one.
@@ -71,9 +74,6 @@ class Scaled(Wrapper):
             return law._promise(shape, dtype)
         return scaled_law(inner._promise(shape, dtype), float(self.by))
 
-    def _std_at(self, shape: Shape, dtype: np.dtype[Any], fans: Fans) -> float:
-        return float(self.by) * self._inner()._std_at(shape, dtype, fans)
-
 
 def _multiple(law: Initializer, by: Any) -> Initializer | None:
     """Return a law with its own parameters multiplied, or None if it has none."""
@@ -88,7 +88,7 @@ def times(inner: Initializer, by: Any, shape: Shape, dtype: np.dtype[Any]) -> Dr
     wide = np.result_type(dtype, np.complex64) if dtype.kind == "c" else work
     draw = inner._make(shape, wide)
     factor = as_number("by", by, work)
-    bounds = () if wide == dtype else _bounds(inner, shape, wide)
+    bounds = () if wide == dtype else _bounds(inner, draw, shape, wide)
     kept = tuple(as_number("by", bound * by, work) for bound in bounds)
     options = (("draw", draw._replace(numbers=())), ("bounded", bool(bounds)))
     return draw._replace(
@@ -96,13 +96,33 @@ def times(inner: Initializer, by: Any, shape: Shape, dtype: np.dtype[Any]) -> Dr
     )
 
 
-def _bounds(law: Initializer, shape: Shape, dtype: np.dtype[Any]) -> tuple[Any, ...]:
+def _bounds(
+    law: Initializer, draw: Draw, shape: Shape, dtype: np.dtype[Any]
+) -> tuple[Any, ...]:
     """Return the bounds that rounding must keep, if the law promises any."""
+    if is_traced(law):  # a promise is of numbers
+        ends = _ENDS.get(draw.sampler)
+        return ends(*draw.numbers, **dict(draw.options)) if ends else ()
     try:
         promise = law._promise(shape, dtype)
     except Refused:  # a user's law need not promise anything
         return ()
     return (promise.low, promise.high) if math.isfinite(promise.low) else ()
+
+
+def _cut_ends(
+    sigma: Any, mean: Any = 0.0, *ends: Any, lower: float, upper: float
+) -> tuple[Any, ...]:
+    if ends or math.isinf(lower):
+        return ends
+    return mean + sigma * lower, mean + sigma * upper
+
+
+_ENDS: dict[Any, Callable[..., tuple[Any, ...]]] = {
+    samplers.uniform: lambda low, high: (low, high),
+    samplers.symmetric_uniform: lambda limit: (-limit, limit),
+    samplers.truncated_normal: _cut_ends,
+}
 
 
 def multiplied(

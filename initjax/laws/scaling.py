@@ -67,7 +67,8 @@ class VarianceScaling(Initializer):
     listed nowhere are receptive field.
 
     Args:
-        scale: Finite, > 0.
+        scale: Finite, > 0. A traced one is divided by n in float32, so the last bits
+            may differ from those of the number itself.
         mode: "fan_in", "fan_out", "fan_avg" or "fan_geo_avg".
         distribution: "truncated_normal", "untruncated_normal" or "uniform". The bare
             "normal" means another law in Keras than in JAX, and is refused.
@@ -181,7 +182,7 @@ class VarianceScaling(Initializer):
         return vector_fans(self.fan, shape)
 
     def _std_at(self, shape: Shape, dtype: np.dtype[Any], fans: Fans) -> float:
-        return math.sqrt(self._variance(fans))
+        return 1 / math.sqrt(self._count(fans))
 
     def _fans(self, shape: Shape) -> Fans:
         if self.fan is not None:
@@ -189,13 +190,17 @@ class VarianceScaling(Initializer):
         return compute_fans(shape, self.in_axis, self.out_axis, self.batch_axis)
 
     def _variance(self, fans: Fans) -> Any:
+        return self.scale / self._count(fans)
+
+    def _count(self, fans: Fans) -> float:
+        """Return what the mode divides by."""
         n = {
             "fan_in": fans.fan_in,
             "fan_out": fans.fan_out,
             "fan_avg": (fans.fan_in + fans.fan_out) / 2,
             "fan_geo_avg": (fans.fan_in * fans.fan_out) ** 0.5,
         }[self.mode]
-        return self.scale / max(1.0, n)
+        return max(1.0, n)
 
 
 @named("xavier_normal", "glorot_normalV2", keras=2)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
+
+import numpy as np
 
 from .._core.fields import checked, needed, stream
 from .._core.initializer import Initializer
 from .._core.streams import Seed, path_of
 from .._errors import Refused
+from .._fans.declaration import Parts
 from .._fans.fans import Fans
 from .._registry import get
 
@@ -65,6 +69,21 @@ class Wrapper(Initializer):
 
     def _declared_fans(self, shape: Shape) -> Fans:
         return self._inner()._declared_fans(shape)
+
+    def _is_small(self) -> bool:
+        return self.initializer._is_small()
+
+    def _is_whole(self) -> bool:
+        return self.initializer._is_whole()
+
+    def _divided(self, parts: Parts) -> Sequence[Initializer]:
+        return [
+            dataclasses.replace(self, initializer=law, seed=None, fan=None)
+            for law in self._inner()._divided(parts)
+        ]
+
+    def _std_at(self, shape: Shape, dtype: np.dtype[Any], fans: Fans) -> float:
+        return self._inner()._std_at(shape, dtype, fans)
 
     def _inner(self) -> Initializer:
         """Return the wrapped law on the wrapper's stream, made up as the wrapper."""

@@ -1,0 +1,227 @@
+"""A law with rows of their own: padding, special tokens."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from .._core.compile import Draw
+from .._core.composed import folded, sample
+from .._core.fields import checked, integer, needed
+from .._core.initializer import Initializer
+from .._core.promise import Law, mixture_law
+from .._core.streams import path_of
+from .._errors import Refused
+from .._registry import named
+from .constant import Constant
+from .scaled import Scaled
+from .wrapper import Wrapper, as_law
+
+Shape = tuple[int, ...]
+Runs = tuple[tuple[int, int], ...]
+
+_SLICE = re.compile(r"(-?\d+)?:(-?\d+)?")
+
+
+def _index(value: Any) -> Any:
+    """Accept a row, a sequence of them, or a slice, which is kept as "start:stop"."""
+    if isinstance(value, slice):
+        if value.step not in (None, 1):
+            raise Refused("takes slices without a step; list the rows.")
+        ends = (value.start, value.stop)
+        value = ":".join("" if end is None else str(integer(end)) for end in ends)
+    if isinstance(value, str):
+        if not _SLICE.fullmatch(value):
+            raise Refused("a slice reads 'start:stop', such as '10:' or ':-2'.")
+        return value
+    if isinstance(value, (list, tuple, range, np.ndarray)) and len(value):
+        return tuple(map(integer, cast("Sequence[Any]", value)))
+    return integer(value)
+
+
+def _value(value: Any) -> Any:
+    """Accept what Constant does, a law, or an identifier of one."""
+    if not (isinstance(value, (str, Mapping)) or callable(value)):
+        return Constant(value).value
+    law = as_law(value)
+    if law.dtype is not None:
+        raise Refused("an array has one dtype; give it to the whole law.")
+    return law
+
+
+@named()
+@dataclass(frozen=True, slots=True, repr=False)
+class WithRow(Wrapper):
+    """A law whose rows `index` along `axis` have a number or a law of their own.
+
+    All other entries are those of the law itself, bit for bit. The rows are drawn
+    together, in their order along the axis, as a weight of their shape, on the stream
+    of the clone "row". Mean and standard deviation are those of the mixture. Rows are
+    counted in the whole array, also where `fan` declares parts or layers.
+
+    Any shape that has the rows; dtypes that both the law and the value take.
+
+    Args:
+        initializer: A law, or an identifier of one.
+        index: A row, a sequence of rows, or a slice (kept as text: "10:"); negative
+            ones count from the end.
+        value: A number, or a law, or an identifier of one, with a `fan` of its own.
+        axis: The axis that counts the rows.
+        seed: Stream tag: None, an int, a str, or a path of them.
+        dtype: What `dtype=None` means in a call.
+        fan: How the array is made up, such as `Fan.embedding()`.
+
+    Raises:
+        ValueError: At the call, an axis or a row out of range, a row listed twice, a
+            slice without rows.
+        TypeError: No law, no index, a value that is neither number nor law.
+
+    References:
+        PyTorch, `padding_idx` of `torch.nn.Embedding`, whose row is zero.
+    """
+
+    index: Any = needed(_index)
+    value: Any = checked(0.0, _value)
+    axis: int = checked(0, integer)
+
+    def _times(self, by: Any) -> Initializer:
+        law, value = Scaled(self.initializer, by), Scaled(self._own(), by)
+        return dataclasses.replace(self, initializer=law, value=value)
+
+    def _is_small(self) -> bool:
+        return self.initializer._is_small() and self._own()._is_small()
+
+    def _is_whole(self) -> bool:
+        return True
+
+    def _draw(self, shape: Shape, dtype: np.dtype[Any]) -> Draw:
+        axis, runs = self._runs(shape)
+        inner, rows = self._inner(), self._rows()
+        draw = inner._make(shape, dtype)
+        other = rows._make(_rows_shape(shape, axis, runs), dtype)
+        if other.random:  # two streams of one key
+            draw, other = folded(inner, draw), folded(rows, other)
+        options = (
+            *(("draw", draw._replace(numbers=())), ("count", len(draw.numbers))),
+            *(("rows", other._replace(numbers=())), ("axis", axis), ("runs", runs)),
+        )
+        return draw._replace(
+            sampler=overlaid,
+            numbers=(*draw.numbers, *other.numbers),
+            options=options,
+            random=draw.random or other.random,
+            elementwise=draw.elementwise and other.elementwise,
+            folded=draw.folded or other.random,
+        )
+
+    def _law(self, shape: Shape, dtype: np.dtype[Any]) -> Law:
+        axis, runs = self._runs(shape)
+        part = _rows_shape(shape, axis, runs)
+        law, rows = self._inner()._promise(shape, dtype), self._rows()
+        weights = (shape[axis] - part[axis], part[axis])
+        mixture = mixture_law((law, rows._promise(part, dtype)), weights)
+        return dataclasses.replace(mixture, fans=law.fans)
+
+    def _needs_fan(self, shape: Shape) -> bool:
+        return self._inner()._needs_fan(shape) or self._rows()._needs_fan(shape)
+
+    def _own(self) -> Initializer:
+        value = self.value
+        return value if isinstance(value, Initializer) else Constant(value)
+
+    def _rows(self) -> Initializer:
+        """Return the law of the rows, on a stream of its own."""
+        if not hasattr(law := self._own(), "seed"):
+            return law
+        path = (*path_of(law.seed), *path_of(self.seed), "row")  # type: ignore[attr-defined]
+        return dataclasses.replace(law, seed=path)  # type: ignore[call-arg]
+
+    def _runs(self, shape: Shape) -> tuple[int, Runs]:
+        """Return the axis, and the rows as first and last of each run, in order."""
+        if not -len(shape) <= self.axis < len(shape):
+            raise Refused(
+                f"axis={self.axis} is out of range for a shape of rank {len(shape)}; "
+                "give the axis of the rows."
+            )
+        axis = self.axis % len(shape)
+        return axis, _runs_of(self.index, shape[axis])
+
+
+def _runs_of(index: Any, size: int) -> Runs:
+    """Return the runs of neighbouring rows that an index means, in order."""
+    if isinstance(index, str):
+        start, stop = (int(end) if end else None for end in index.split(":"))
+        ends = (0 if start is None else start, size if stop is None else stop)
+        _check_range(index, ends, size, size)
+        start, stop = (end + size if end < 0 else end for end in ends)
+        if start >= stop:
+            raise Refused(f"the slice {index!r} of {size} rows is empty; give rows.")
+        return ((start, stop),)
+    rows = index if isinstance(index, tuple) else (index,)
+    _check_range(index, rows, size, size - 1)
+    order = sorted(row % size for row in rows)
+    if len(known := {*order}) < len(order):
+        raise Refused(f"index={index!r} lists a row of {size} twice; list it once.")
+    starts = [row for row in order if row - 1 not in known]
+    stops = [row + 1 for row in order if row + 1 not in known]
+    return tuple(zip(starts, stops, strict=True))
+
+
+def _check_range(index: Any, rows: Sequence[int], size: int, last: int) -> None:
+    if not all(-size <= row <= last for row in rows):
+        raise Refused(
+            f"index={index!r} is out of range, the axis has {size} rows; "
+            f"give rows in [{-size}, {size})."
+        )
+
+
+def _rows_shape(shape: Shape, axis: int, runs: Runs) -> Shape:
+    count = sum(stop - start for start, stop in runs)
+    return (*shape[:axis], count, *shape[axis + 1 :])
+
+
+def overlaid(
+    key: Any,
+    shape: Shape,
+    dtype: Any,
+    *numbers: Any,
+    draw: Draw,
+    count: int,
+    rows: Draw,
+    axis: int,
+    runs: Runs,
+) -> jax.Array:
+    """Draw an array and its rows, and choose entry by entry: one pass, no scatter."""
+    x = sample(draw, key, shape, dtype, numbers[:count])
+    part = _rows_shape(shape, axis, runs)
+    own = sample(rows, key, part, dtype, numbers[count:])
+    position = lax.broadcasted_iota(jnp.int32, shape, axis)
+    first = 0
+    for start, stop in runs:
+        run = lax.slice_in_dim(own, first, first + stop - start, axis=axis)
+        ends = [(0, 0, 0)] * len(shape)
+        ends[axis] = (start, shape[axis] - stop, 0)
+        placed = lax.pad(run, jnp.zeros((), dtype), ends)
+        x = jnp.where((position >= start) & (position < stop), placed, x)
+        first += stop - start
+    return x
+
+
+def with_row(initializer: Any, index: Any, value: Any = 0.0, axis: int = 0) -> WithRow:
+    """Return a law whose rows `index` are a number or of another law; see `WithRow`.
+
+    Args:
+        initializer: A law, or an identifier of one.
+        index: A row, a sequence of rows, or a slice.
+        value: A number, a law, or an identifier of one.
+        axis: The axis that counts the rows.
+    """
+    return WithRow(initializer, index, value, axis=axis)
