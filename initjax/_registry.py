@@ -215,7 +215,7 @@ def register(cls: Any = None, *, name: str | None = None) -> Any:
         known = BUILT_IN.get(spelling) or REGISTERED.get(spelling)
         if known is not None and _origin(known) != _origin(cls):
             raise ValueError(
-                f"{where}: the name {spelling!r} is taken by "
+                f"{where}: the name {shown(spelling)} is taken by "
                 f"{known.__module__}.{known.__qualname__}; give another, such as "
                 f"register(name='package>{cls.__name__}')."
             )

@@ -16,12 +16,18 @@ import initjax as ij
 # The tables map a call to the rest of the message, which begins with the call itself:
 # RandomNormal(stddev=-0.1): must be a finite number >= 0.
 
+KEY = repr(jax.random.key(0))
+ORDER = "needs a key and a shape; call it as (key, shape, dtype)."
+SWAPPED = (
+    "is called as (key, shape, dtype), got (3, 4) as the key; what calls it as "
+    "(shape, dtype), as Keras and Haiku do, needs init.bind(key)."
+)
+
 VALUES = {
     # fields out of range
     "RandomNormal(stddev=-0.1)": "must be a finite number >= 0.",
     "RandomNormal(stddev=nan)": "must be a finite number >= 0.",
     "RandomNormal(stddev=inf)": "must be a finite number >= 0.",
-    f"RandomNormal(stddev={10**400})": "must be a finite number >= 0.",
     "RandomNormal(mean=-inf)": "must be a finite number.",
     "RandomNormal(mean=nan)": "must be a finite number.",
     "RandomNormal(stddev=array([1., 1.]))": (
@@ -102,6 +108,13 @@ VALUES = {
     # shapes
     "RandomNormal()(key, shape=(5, -1))": (
         "sizes must be >= 0, got -1; give a shape without it."
+    ),
+    "RandomNormal()(key, shape=(9223372036854775808, 4))": (
+        "an array has fewer than 2**63 entries, got sizes (9223372036854775808, 4); "
+        "give smaller ones."
+    ),
+    f"Zeros()(key, shape={(1,) * 65})": (
+        "an array has at most 64 axes, got 65; give fewer."
     ),
     "Orthogonal()(key, shape=(5,))": (
         "needs a shape of rank >= 2, got rank 1; "
@@ -232,7 +245,12 @@ VALUES = {
             ("RandomNormal(stddev=3e+38)", "float32", "0", "3e+38"),
             ("RandomNormal(stddev=1e-39)", "complex64", "0", "1e-39"),
             ("RandomNormal()", "float4_e2m1fn", "0", "0.05"),
-            ("RandomUniform(minval=-100000.0, maxval=100000.0)", "float16", "0", "57735"),
+            (
+                "RandomUniform(minval=-100000.0, maxval=100000.0)",
+                "float16",
+                "0",
+                "57735",
+            ),
             ("TruncatedNormal(stddev=1e-09)", "float16", "0", "8.79626e-10"),
             ("TruncatedNormal(low=0, high=1e-09)", "float16", "5e-10", "2.88675e-10"),
             ("VarianceScaling(scale=1e-20)", "float16", "0", "5.7735e-11"),
@@ -264,6 +282,30 @@ VALUES = {
     "get('')": (
         "unknown initializer ''; see initjax.laws for the catalogue. "
         "A law of your own needs initjax.register, or custom_objects."
+    ),
+    **{
+        f"get({wrong!r})": (
+            f"unknown initializer {wrong!r}; {hint} "
+            "A law of your own needs initjax.register, or custom_objects."
+        )
+        for wrong, hint in [
+            ("keras.initializers.HeNormal", "did you mean 'HeNormal' or 'he_normal'?"),
+            ("tf.keras.initializers.Zeros", "did you mean 'Zeros' or 'zeros'?"),
+            (
+                "jax.nn.initializers.he_normal",
+                "did you mean 'HeNormal' or 'he_normal'?",
+            ),
+            ("jax.nn.initializers.normal", "did you mean initjax.nn.normal()?"),
+            ("jax.nn.initializers.uniform", "did you mean initjax.nn.uniform()?"),
+            ("initjax.Ones", "did you mean 'Ones' or 'ones'?"),
+            (" He-Normal ", "did you mean 'HeNormal' or 'he_normal'?"),
+            ("zeros_initializer", "did you mean 'Zeros' or 'zeros'?"),
+            ("conv_kernel_initializer", "see initjax.laws for the catalogue."),
+        ]
+    },
+    "Scaled.from_config({})": "needs the field 'initializer'; give it.",
+    "MuP.from_config({'initializer': 'zeros'})": (
+        "needs the field 'base_fan'; give it."
     ),
     "deserialize({'class_name': 'Zeroes', 'config': {}})": (
         "unknown initializer 'Zeroes'; did you mean 'Zeros' or 'ZerosV2' or 'zeros'? "
@@ -360,6 +402,46 @@ KINDS = {
     "RandomNormal()(key, shape=(5, None))": (
         "shape must be a sequence of ints, got (5, None)."
     ),
+    **{
+        f"RandomNormal()(key, shape={shape})": (
+            f"shape must be a sequence of ints, got {shape}."
+        )
+        for shape in (
+            "{3, 4}",
+            "{3: 4}",
+            "b'ab'",
+            "'34'",
+            "(True, 4)",
+            "[[3, 4]]",
+            "(3, '4')",
+            "array([[3, 4]])",
+            "array([3., 4.])",
+            "array(3)",
+        )
+    },
+    "RandomNormal()(key)": "needs a key and a shape; call it as (key, shape, dtype).",
+    "HeNormal(in_axis=b'ab')": "must be an int, got bytes.",
+    "HeNormal(in_axis={0})": "must be an int, got set.",
+    "HeNormal(in_axis={0: 1})": "must be an int, got dict.",
+    **{
+        f"{call}": (
+            f"this is the {what} the law; call it first, as in {name}()(key, shape), "
+            f"or give {name}() in its place."
+        )
+        for call, what, name in [
+            (f"RandomNormal({KEY}, (3, 4))", "class of", "RandomNormal"),
+            (f"HeNormal({KEY}, (3, 4), dtype('float32'))", "class of", "HeNormal"),
+            ("Orthogonal((3, 4), dtype('float32'))", "class of", "Orthogonal"),
+            (f"Scaled({KEY}, (3, 4))", "class of", "Scaled"),
+            (f"nn.he_normal({KEY}, (3, 4))", "function that makes", "he_normal"),
+            (f"nn.normal({KEY}, (3, 4), None)", "function that makes", "normal"),
+            (
+                "nn.he_normal((3, 4), dtype('float32'))",
+                "function that makes",
+                "he_normal",
+            ),
+        ]
+    },
     "HeNormal().law(shape=5)": "shape must be a sequence of ints, got 5; give (5,).",
     # dtypes
     "RandomNormal()(key, shape=(5,), dtype='float99')": (
@@ -528,6 +610,34 @@ def clone_of_a_function(key, shape):
 
 
 OTHERS = [
+    *[
+        (
+            lambda key, call=call: call(ij.HeNormal()),
+            TypeError,
+            f"HeNormal()({where}: {rule}",
+        )
+        for call, where, rule in [
+            (lambda init: init(), "key)", ORDER),
+            (lambda init: init((3, 4)), "key)", SWAPPED),
+            (
+                lambda init: init((3, 4), dtype="float32"),
+                "key, dtype=float32)",
+                SWAPPED,
+            ),
+            (
+                lambda init: init([3, 4], np.float32),
+                "key, shape=<class 'numpy.float32'>)",
+                SWAPPED.replace("(3, 4)", "[3, 4]"),
+            ),
+            (lambda init: init.bind(jax.random.key(0))(), "key)", ORDER),
+            (
+                lambda init: init.bind(jax.random.key(0))(jax.random.key(1), (3, 4)),
+                f"key, shape={KEY}, dtype=(3, 4))".replace("0 0", "0 1"),
+                "the shape is a key; a bound law has its key: call it as "
+                "(shape, dtype).",
+            ),
+        ]
+    ],
     # the call, its error, and its whole message
     (
         lambda key: ij.RandomNormal(std=0.1),
@@ -724,6 +834,7 @@ NAMES = {
     **{kind: jnp.dtype(kind) for kind in ("int16", "int32", "uint8", "uint32")},
 }
 OBJECTS = {repr(thing): thing.__name__ for thing in (len, int, ij.HeNormal)}
+OBJECTS |= {KEY: "jax.random.key(0)", "dtype('float32')": "jnp.dtype('float32')"}
 
 
 pytestmark = pytest.mark.usefixtures("registry")
@@ -736,6 +847,7 @@ def run(source, key):
 
 
 def after(where, rule):
+    where = where.removeprefix("nn.")
     if isinstance(rule, re.Pattern):
         return re.compile(re.escape(f"{where}: ") + rule.pattern)
     return f"{where}: {rule}"

@@ -100,7 +100,7 @@ def _as_dtype(dtype: Any, wide: bool) -> np.dtype[Any]:
 
 def _not_numeric(dtype: Any) -> Refused:
     return Refused(
-        f"dtype={dtype!r} is not a numeric dtype; give one, such as jnp.float32.",
+        f"dtype={shown(dtype)} is not a numeric dtype; give one, such as jnp.float32.",
         TypeError,
     )
 

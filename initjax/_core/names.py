@@ -82,12 +82,14 @@ def find(name: str, node: Mapping[str, Any]) -> Any:
 
 def _hint(name: str, custom: Mapping[str, Any]) -> str:
     """Return the known names that an unknown one may mean."""
-    last = re.sub(r"_?initializers?$", "", name.strip().rpartition(".")[2], flags=re.I)
+    last = name[-_LONG:].strip().rpartition(".")[2]
+    last = re.sub(r"_?initializers?$", "", last, flags=re.IGNORECASE)
     if name.startswith("jax.") and (ours := _JAX.get(last)):
         return f"did you mean {ours}?"
     names = [n for n in (*custom, *REGISTERED, *BUILT_IN) if n not in HIDDEN]
-    same = [n for n in names if _letters(n) == _letters(last)]
-    near = same or difflib.get_close_matches(last[:_LONG], names, n=3, cutoff=0.5)
+    letters = _letters(last)
+    same = [n for n in names if _letters(n) == letters]
+    near = same or difflib.get_close_matches(last, names, n=3, cutoff=0.5)
     if near:
         return f"did you mean {' or '.join(map(repr, near))}?"
     return "see initjax.laws for the catalogue."
@@ -101,6 +103,6 @@ def _letters(name: str) -> str:
     return re.sub(r"[\W_]", "", name).lower()
 
 
-_LONG = 64  # no name is longer: more would take long to compare
+_LONG = 64  # no name of ours is longer
 # where JAX's names mean other laws than Keras's
 _JAX = {"normal": "initjax.nn.normal()", "uniform": "initjax.nn.uniform()"}

@@ -63,8 +63,8 @@ class Fan(Declaration):
         strides = self.strides
         if isinstance(strides, tuple) and len(strides) != window:
             raise Refused(
-                f"fan={self!r} has {len(strides)} strides, the shape {window} window "
-                "axes; give one stride per window axis, or one for all."
+                f"fan={shown(self)} has {len(strides)} strides, the shape {window} "
+                "window axes; give one stride per window axis, or one for all."
             )
         taps = math.prod(strides) if isinstance(strides, tuple) else strides**window
         return Fans(
@@ -77,7 +77,7 @@ class Fan(Declaration):
         groups, channels = getattr(self, field), math.prod(shape[i] for i in axes[name])
         if channels % groups:
             raise Refused(
-                f"fan={self!r} has {field}={groups}, which do not divide the "
+                f"fan={shown(self)} has {field}={groups}, which do not divide the "
                 f"{channels} channels of {name}; give groups that do."
             )
 
@@ -106,8 +106,8 @@ class Fan(Declaration):
     def _axes(self, shape: Shape) -> dict[str, Axes]:
         if self.rank is not None and len(shape) != self.rank:
             raise Refused(
-                f"fan={self!r} declares {self.rank} axes, the shape has {len(shape)}; "
-                "declare the axes it has."
+                f"fan={shown(self)} declares {self.rank} axes, the shape has "
+                f"{len(shape)}; declare the axes it has."
             )
         names = ("in_axes", "out_axes", "batch_axes")
         return resolve_axes(shape, {name: getattr(self, name) for name in names})

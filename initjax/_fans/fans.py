@@ -113,7 +113,7 @@ def clean_shape(shape: Any) -> tuple[int, ...]:
     try:
         sizes = tuple(map(index_of, cast("Sequence[Any]", items_of(shape))))
     except TypeError:
-        hint = f"; give ({shape},)." if isinstance(shape, int) else "."
+        hint = f"; give ({shown(shape)},)." if isinstance(shape, int) else "."
         raise Refused(
             f"shape must be a sequence of ints, got {shown(shape)}{hint}", TypeError
         ) from None

@@ -39,7 +39,7 @@ class Fused(Declaration):
         first, *others = self.each(shape)
         if others:
             raise Refused(
-                f"the parts of {self!r} have different fans: "
+                f"the parts of {shown(self)} have different fans: "
                 f"{', '.join(str(tuple(f)) for f in (first, *others))}; ask each part."
             )
         return first

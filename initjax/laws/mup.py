@@ -37,7 +37,7 @@ def growth_of(fans: Fans, base: Fans) -> Growth:
     grown = (fans.fan_in != base.fan_in, fans.fan_out != base.fan_out)
     role = {(True, True): "hidden", (True, False): "output", (False, True): "input"}
     return Growth(
-        fans.fan_in / base.fan_in,
+        fans.fan_in / base.fan_in or 1.0,  # without inputs there are no entries
         fans.fan_out / base.fan_out,
         cast("Any", role.get(grown, "fixed")),
     )

@@ -15,7 +15,7 @@ from .._core.fields import integer, needed
 from .._core.initializer import Initializer
 from .._core.promise import Law
 from .._core.streams import path_of
-from .._errors import Refused
+from .._errors import Refused, shown
 from .._fans.declaration import Name, Parts
 from .._registry import named
 from .scaled import Scaled
@@ -40,7 +40,9 @@ def _laws(value: Any) -> Pairs:
 
 def _pair(value: Any) -> tuple[Name, Initializer]:
     if not isinstance(value, (tuple, list)) or len(cast("list[Any]", value)) != 2:
-        raise Refused(f"must be pairs of a part and a law, got {value!r}.", TypeError)
+        raise Refused(
+            f"must be pairs of a part and a law, got {shown(value)}.", TypeError
+        )
     name, law = cast("list[Any]", value)
     return name if isinstance(name, str) else integer(name), as_law(law)
 
@@ -92,7 +94,7 @@ class PerPart(Wrapper):
             if name not in parts.names:
                 near = difflib.get_close_matches(str(name), map(str, parts.names), n=1)
                 hint = f"did you mean {near[0]!r}?" if near else "name one of them."
-                raise Refused(f"has no part {name!r}, only {parts.names}; {hint}")
+                raise Refused(f"has no part {shown(name)}, only {parts.names}; {hint}")
         laws = dict(zip(parts.names, self._inner()._divided(parts), strict=True))
         laws |= {name: self._own(name, law, parts.of) for name, law in self.parts}
         return [*laws.values()]

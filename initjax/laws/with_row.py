@@ -19,7 +19,7 @@ from .._core.fields import checked, integer, needed
 from .._core.initializer import Initializer
 from .._core.promise import Law, mixture_law
 from .._core.streams import path_of
-from .._errors import Refused
+from .._errors import Refused, shown
 from .._registry import named
 from .constant import Constant
 from .scaled import Scaled
@@ -163,13 +163,17 @@ def _runs_of(index: Any, size: int) -> Runs:
         _check_range(index, ends, size, size)
         start, stop = (end + size if end < 0 else end for end in ends)
         if start >= stop:
-            raise Refused(f"the slice {index!r} of {size} rows is empty; give rows.")
+            raise Refused(
+                f"the slice {shown(index)} of {size} rows is empty; give rows."
+            )
         return ((start, stop),)
     rows = index if isinstance(index, tuple) else (index,)
     _check_range(index, rows, size, size - 1)
     order = sorted(row % size for row in rows)
     if len(known := {*order}) < len(order):
-        raise Refused(f"index={index!r} lists a row of {size} twice; list it once.")
+        raise Refused(
+            f"index={shown(index)} lists a row of {size} twice; list it once."
+        )
     starts = [row for row in order if row - 1 not in known]
     stops = [row + 1 for row in order if row + 1 not in known]
     return tuple(zip(starts, stops, strict=True))
@@ -178,7 +182,7 @@ def _runs_of(index: Any, size: int) -> Runs:
 def _check_range(index: Any, rows: Sequence[int], size: int, last: int) -> None:
     if not all(-size <= row <= last for row in rows):
         raise Refused(
-            f"index={index!r} is out of range, the axis has {size} rows; "
+            f"index={shown(index)} is out of range, the axis has {size} rows; "
             f"give rows in [{-size}, {size})."
         )
 
