@@ -56,6 +56,23 @@ def test_a_declaration_is_a_value(declared):
     assert init != ij.HeNormal()
 
 
+@pytest.mark.parametrize(
+    ("given", "plain"),
+    [
+        (ij.HeNormal(in_axis=np.array(0), out_axis=np.array([1])), {"in_axis": 0}),
+        (ij.HeNormal(in_axis=jnp.array([0]), out_axis=range(1, 2)), {"in_axis": [0]}),
+        (ij.HeNormal(fan=np.float32(2)), {"fan": 2.0}),
+        (ij.HeNormal(fan=[np.int64(2), 3]), {"fan": (2, 3)}),
+        (ij.HeNormal(fan=Fan.fused(np.array([4, 2]))), {"fan": Fan.fused([4, 2])}),
+        (ij.HeNormal(fan=Fan(np.int8(0), [np.array(1)])), {"fan": Fan(0, 1)}),
+    ],
+)
+def test_numbers_and_sequences_of_any_kind_are_kept_plain(given, plain):
+    more = {"out_axis": 1} if "in_axis" in plain else {}
+    assert given == ij.HeNormal(**plain, **more)
+    assert json.loads(json.dumps(ij.serialize(given))) == ij.serialize(given)
+
+
 PAIRS = [
     (init, name)
     for name, (fan, shape) in DECLARATIONS.items()

@@ -175,6 +175,22 @@ VALUES = {
         "axis 1 is in both out_axis and batch_axis (in_axis=(0,), out_axis=(1,), "
         "batch_axis=(1,)); an axis has one role: list it once."
     ),
+    # declarations
+    "Given(fan_in=nan)": "fan_in must be positive and finite.",
+    "Given(fan_in=1, fan_out=-1)": "fan_out must be positive and finite.",
+    "Fused(names={'q': -1})": "parts must be >= 0, got -1.",
+    "Fused(names=100000)": "parts must be <= 65536, got 100000.",
+    "Fused(names=(('q', None), ('q', None)))": (
+        "parts have one name each, got ['q', 'q']."
+    ),
+    "Fan.dense_general(100, 1, 0)": "inputs must be <= 64, got 100.",
+    "Fan.einsum('ab,bc->ac', kernel=2)": (
+        "kernel must be in [0, 2), one of the operands."
+    ),
+    "Fan.embedding('lookup', features=2)": "a table has two axes; give 0 or 1.",
+    "Fan(in_axes=(0,), out_axes=(1,)).fans(shape=(3, -1))": (
+        "sizes must be >= 0, got -1; give a shape without it."
+    ),
     # dtypes that cannot hold the numbers
     "RandomNormal()(key, shape=(5,), dtype=float64)": (
         "dtype float64 needs 64-bit mode; set "
@@ -467,6 +483,33 @@ KINDS = {
             ("STFT()", "complex64", "float"),
         ]
     },
+    # declarations
+    "Given(fan_in='1')": "fan_in must be a number, got str.",
+    "Given(fan_in=True)": "fan_in must be a number, got bool.",
+    **{
+        f"Fused(names={names})": f"the name of a part is a str or an int, got {name}."
+        for names, name in [("{None: 2}", "None"), ("[({}, 2)]", "{}")]
+    },
+    "Fused(names=['q', []])": "a part is a name and a length, got [].",
+    "Fused(names='qkv')": (
+        "parts must be lengths, names, a dict of both, or how many they are, got 'qkv'."
+    ),
+    "Fused(axis=(0, 1))": "axis must be an int, got (0, 1).",
+    "Stacked(axis=(0, 1))": "axis must be an int, got (0, 1).",
+    "Stacked(of=<class 'initjax.laws.scaling.HeNormal'>)": (
+        "must be None, a declaration such as Fan.layout('oi'), 'conv', a number or a "
+        "pair of numbers, got <class 'initjax.laws.scaling.HeNormal'>."
+    ),
+    "Fan(in_axes={0}, out_axes=1)": (
+        "in_axes must be an int or a sequence of them, got {0}."
+    ),
+    "Fan.einsum('ab,bc->ac', kernel=1.0)": "kernel must be an int, got float.",
+    "Fan.conv(groups=1, transpose=1, layout=None, strides=1, per_group='i')": (
+        "transpose must be True or False."
+    ),
+    "Fan(in_axes=(0,), out_axes=(1,)).fans(shape={3, 4})": (
+        "shape must be a sequence of ints, got {3, 4}."
+    ),
     # a base or a law that does not define its mathematics
     "Initializer()(key, shape=(5,))": (
         "is the base class and draws nothing; use a law, such as HeNormal(), "
@@ -609,7 +652,40 @@ def clone_of_a_function(key, shape):
     return None
 
 
+def nested(depth):
+    """A config of laws of laws."""
+    config = "ones"
+    for _ in range(depth):
+        config = {"class_name": "Scaled", "config": {"initializer": config}}
+    return config
+
+
+def cyclic():
+    """A config that contains itself."""
+    config = nested(1)
+    config["config"]["initializer"] = config
+    return config
+
+
 OTHERS = [
+    *[
+        (
+            lambda key, made=made: ij.get(made()),
+            ValueError,
+            re.compile(
+                r"Scaled\.from_config\(.*\): is nested too deep, or contains itself; "
+                r"give what `serialize` writes\."
+            ),
+        )
+        for made in (lambda: nested(5000), cyclic)
+    ],
+    (
+        lambda key: ij.get("x" * 10**6),
+        ValueError,
+        f"get('{'x' * 199}...): unknown initializer '{'x' * 199}...; "
+        "see initjax.laws for the catalogue. "
+        "A law of your own needs initjax.register, or custom_objects.",
+    ),
     *[
         (
             lambda key, call=call: call(ij.HeNormal()),
