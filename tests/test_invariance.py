@@ -1,5 +1,7 @@
 """I1, I2: the bits depend on config, key, shape and dtype, and on nothing else."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +11,8 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 from tools import COLLECTIVES, COMPLEX, FLOATS, assert_same_bits, root, wide
 
+import initjax as ij
+from initjax import Fan
 from initjax._core.compile import prepare
 
 SHAPES = {0: (), 1: (16,), 2: (8, 16), 3: (2, 8, 16), 4: (3, 3, 8, 8)}
@@ -170,3 +174,95 @@ def test_small_minor_axes_do_not_change_the_bits():
     flat = np.asarray(init(root(), (30_000,)))
     for shape in [(10_000, 3), (3_000, 10), (300, 100), (1, 30_000), (30_000, 1)]:
         assert_same_bits(np.ravel(init(root(), shape)), flat, str(shape))
+
+
+STACK = (2, 4, 8)
+DECLARED = [  # the ways in which an array of STACK is divided
+    None,
+    Fan.fused(2, axis=-1),
+    Fan.fused([2, 6], axis=-1),
+    Fan.stacked(0, of=Fan.fused(2, axis=0)),
+]
+# fmt: off
+TRACED = {  # laws of a traced number
+    "normal": lambda s: ij.RandomNormal(stddev=s),
+    "normal mean": lambda s: ij.RandomNormal(s, 0.5),
+    "uniform": lambda s: ij.RandomUniform(-0.5, s),
+    "truncated": lambda s: ij.TruncatedNormal(s, 0.5),
+    "exact": lambda s: ij.TruncatedNormal(stddev=s, exact_stddev=True),
+    "scaling": lambda s: ij.VarianceScaling(s),
+    "constant": lambda s: ij.Constant(s),
+    "identity": lambda s: ij.Identity(s),
+    "orthogonal": lambda s: ij.Orthogonal(s),
+    "delta": lambda s: ij.DeltaOrthogonal(s),
+    "scaled": lambda s: ij.Scaled(ij.HeNormal(), s),
+    "scaled layers": lambda s: ij.Scaled(ij.PerLayer(ij.HeNormal(), [s, 1]), s),
+    "layers": lambda s: ij.PerLayer(ij.HeUniform(), [s, 0.5]),
+    "layers of an array": lambda s: ij.PerLayer("he_normal", jnp.stack([1, s])),
+    "layers of uniform": lambda s: ij.PerLayer(ij.RandomUniform(0.0, s), [1, 0.5]),
+    "layers of truncated": lambda s: ij.PerLayer(ij.TruncatedNormal(s), [1, 0.5]),
+    "layers of symmetric": lambda s: ij.PerLayer(
+        ij.VarianceScaling(s, distribution="uniform"), [1, 0.5]),
+    "mup": lambda s: ij.MuP(ij.VarianceScaling(s), (2, 4)),
+    "mup of uniform": lambda s: ij.MuP(ij.RandomUniform(-s, s), (2, 4)),
+    "mup of scaled": lambda s: ij.MuP(ij.Scaled(ij.Orthogonal(), s), (2, 4)),
+    "row": lambda s: ij.WithRow(ij.RandomNormal(stddev=s), 1, s),
+    "row of a law": lambda s: ij.WithRow("ones", 1, ij.RandomNormal(s)),
+    "part": lambda s: ij.PerPart(ij.RandomNormal(s), {1: ij.Constant(s)}),
+    "pixels": lambda s: ij.ICNR(ij.RandomNormal(stddev=s), 2),
+}
+# fmt: on
+ROUNDED = ("scal", "exact", "mup", "layers of symmetric")  # their docstrings say so
+
+
+def fits(init):
+    try:
+        init(None if isinstance(init, ij.Constant) else root(), STACK)
+    except ValueError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("name", TRACED)
+def test_traced_numbers_draw_what_numbers_do(name):
+    """In jit and vmap, however the array is made up."""
+    law = TRACED[name]
+    fans = [fan for fan in DECLARED if fits(dataclasses.replace(law(0.3), fan=fan))]
+    assert len(fans) > 1
+    dtype = "bfloat16" if " of " in name else "float32"
+
+    def draw(s):
+        laws = [dataclasses.replace(law(s), fan=fan) for fan in fans]
+        return [init(root(), STACK, dtype) for init in laws]
+
+    rows = jax.jit(jax.vmap(draw))(jnp.array([0.5, 0.3]))
+    for fan, row, x in zip(fans, rows, draw(0.3), strict=True):
+        if name.startswith(ROUNDED):
+            eps = float(jnp.finfo(dtype).eps)
+            a, b = np.float64(row[1]), np.float64(x)
+            np.testing.assert_allclose(a, b, rtol=4 * eps, err_msg=str(fan))
+        else:
+            assert_same_bits(row[1], x, str(fan))
+
+
+@pytest.mark.parametrize("name", ["normal", "layers", "mup of uniform", "part"])
+def test_derivatives_pass_through_parts_and_layers(name):
+    fan = Fan.stacked(0, of=Fan.fused(2, axis=0))
+
+    def total(s):
+        init = dataclasses.replace(TRACED[name](s), fan=fan)
+        return jnp.abs(init(root(), STACK)).sum()
+
+    slope = (total(0.3 + 2**-8) - total(0.3 - 2**-8)) * 2**7
+    np.testing.assert_allclose(jax.grad(total)(0.3), slope, rtol=1e-3)
+
+
+def test_trees_are_made_of_traced_numbers_too():
+    shapes = {"w": jax.ShapeDtypeStruct(STACK, "float32")}
+
+    def draw(s):
+        law = ij.PerLayer(ij.RandomNormal(stddev=s), [s, 1])
+        rules = ij.Rules([("w", ij.Spec(law, fan=Fan.fused(2, axis=-1)))])
+        return ij.init_tree(rules, shapes, root())["w"]
+
+    assert_same_bits(jax.jit(draw)(0.3), draw(0.3))

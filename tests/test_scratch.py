@@ -25,6 +25,7 @@ LAWS = [
     ij.TruncatedNormal(1.0),
     ij.TruncatedNormal(lower=5, upper=np.inf),
     ij.TruncatedNormal(lower=-100, upper=100),
+    ij.TruncatedNormal(low=-0.01, high=2),
     ij.GlorotUniform(),
     ij.HeNormal(),
     ij.VarianceScaling(distribution="untruncated_normal"),
@@ -33,7 +34,16 @@ LAWS = [
     ij.Scaled(ij.HeNormal(), 0.5),
     ij.PerLayer(ij.HeNormal(), np.linspace(0.5, 1, 4096), axis=1),
     ij.MuP(ij.HeNormal(), (8, 8)),
+    ij.WithRow(ij.HeNormal(), 0),
+    ij.WithRow(ij.HeNormal(seed="x"), "-2:", "normal"),
+    ij.PerPart(ij.HeNormal(fan=ij.Fan.fused(4, axis=1)), {1: "ones"}),
+    ij.ICNR(ij.HeNormal(), 2),
 ]
+
+
+def sized(init, *shape):
+    """The shape, of a kernel with a window where the law wants one."""
+    return (1, *shape) if isinstance(init, ij.ICNR) else shape
 
 
 def compiled(init, shape, dtype, **jit):
@@ -51,8 +61,8 @@ def test_the_table_has_every_elementwise_law():
 
 
 def scalars(init):
-    """Scratch that is not of the array: the words of a clone's key, or of parts'."""
-    if init.fan is not None:
+    """Scratch that is not of the array: the words of a clone's key, or of several."""
+    if init.fan is not None or isinstance(init, ij.WithRow):
         return 136
     return 8 if getattr(init, "seed", None) else 0
 
@@ -61,27 +71,34 @@ def scalars(init):
 @pytest.mark.parametrize("init", LAWS, ids=repr)
 def test_no_scratch_memory_at_64_mib(init, dtype):
     rows = 64 * MIB // jnp.dtype(dtype).itemsize // 4096
-    analysis = compiled(init, (rows, 4096), dtype).memory_analysis()
+    analysis = compiled(init, sized(init, rows, 4096), dtype).memory_analysis()
     assert analysis.output_size_in_bytes == 64 * MIB
     assert analysis.temp_size_in_bytes <= scalars(init)
 
 
 UNEQUAL = ij.HeNormal(fan=ij.Fan.fused([2048, 1024, 1024], axis=1))
 PLACED = [(init, spec) for init in LAWS for spec in (P("d"), P(None, "d"))]
-# each device would hold all of an axis on which parts of several lengths lie
-PLACED.remove((UNEQUAL, P(None, "d")))
+# each device would hold all of an axis on which parts of several lengths or laws lie
+PLACED = [
+    (init, spec)
+    for init, spec in PLACED
+    if (init != UNEQUAL and not isinstance(init, ij.PerPart)) or spec == P("d")
+]
 
 
 @pytest.mark.parametrize(("init", "spec"), PLACED, ids=repr)
 def test_no_scratch_memory_on_any_of_eight_devices(init, spec):
     mesh = jax.make_mesh((8,), ("d",), axis_types=(AxisType.Auto,))
-    sharding = NamedSharding(mesh, spec)
-    program = compiled(init, (4096, 4096), "float32", out_shardings=sharding)
+    shape = sized(init, 4096, 4096)
+    sharding = NamedSharding(mesh, P(*[None] * (len(shape) - 2), *spec))
+    program = compiled(init, shape, "float32", out_shardings=sharding)
     analysis = program.memory_analysis()
     assert analysis.output_size_in_bytes == 64 * MIB // 8
     # a word of scratch tells a device where its shard begins
     assert analysis.temp_size_in_bytes <= (64 + scalars(init) if scalars(init) else 4)
-    assert "f32[4096,4096]" not in program.as_text()  # nobody holds the whole
+    assert (
+        f"f32[{','.join(map(str, shape))}]" not in program.as_text()
+    )  # nobody holds the whole
 
 
 BUILT = []  # an entry for every executable that XLA builds in this process
@@ -106,12 +123,13 @@ def count_compilations(run):
         lambda s: ij.RandomNormal(stddev=s),
         lambda s: ij.RandomUniform(-s, s),
         lambda s: ij.TruncatedNormal(stddev=s),
+        lambda s: ij.TruncatedNormal(stddev=s, low=-50, high=50 + s),
         lambda s: ij.VarianceScaling(s),
         lambda s: ij.Constant(s),
         lambda s: ij.Orthogonal(s),
         lambda s: ij.RandomNormal(seed=("layer", int(1e6 * s))),
     ],
-    ids="normal uniform truncated scaling constant orthogonal clones".split(),
+    ids="normal uniform truncated truncated_at scaling constant orthogonal clones".split(),
 )
 def test_one_executable_serves_a_hundred_numbers(law):
     keys = [jax.random.key(i) for i in range(101)]

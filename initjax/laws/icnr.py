@@ -9,6 +9,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from .._core.compile import Draw
 from .._core.composed import sample
@@ -136,10 +137,11 @@ def repeated(
     """Draw the smaller kernel and repeat its outputs."""
     small = _smaller(shape, axis, copies)
     x = sample(draw, key, small, dtype, numbers)
-    at = axis + (order == "torch")  # copies of one output side by side
-    x = jnp.expand_dims(x, at)
-    x = jnp.broadcast_to(x, (*x.shape[:at], copies, *x.shape[at + 1 :]))
-    return x.reshape(shape)
+    if copies == 1 or 0 in shape:
+        return x
+    output = lax.iota(jnp.int32, shape[axis])
+    source = output // copies if order == "torch" else output % small[axis]
+    return jnp.take(x, source, axis, mode="clip")  # fuses; a broadcast would not
 
 
 def icnr(

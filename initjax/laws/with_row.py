@@ -18,6 +18,7 @@ from .._core.composed import folded, sample
 from .._core.fields import checked, integer, needed
 from .._core.initializer import Initializer
 from .._core.promise import Law, mixture_law
+from .._core.samplers import fill
 from .._core.streams import path_of
 from .._errors import Refused, shown
 from .._registry import named
@@ -203,20 +204,24 @@ def overlaid(
     axis: int,
     runs: Runs,
 ) -> jax.Array:
-    """Draw an array and its rows, and choose entry by entry: one pass, no scatter."""
+    """Draw an array and its rows, and choose by position, so in shards too."""
     x = sample(draw, key, shape, dtype, numbers[:count])
-    part = _rows_shape(shape, axis, runs)
-    own = sample(rows, key, part, dtype, numbers[count:])
-    position = lax.broadcasted_iota(jnp.int32, shape, axis)
-    first = 0
+    position = lax.iota(jnp.int32, shape[axis])
+    chosen, slot, first = jnp.zeros(position.shape, bool), position, 0
     for start, stop in runs:
-        run = lax.slice_in_dim(own, first, first + stop - start, axis=axis)
-        ends = [(0, 0, 0)] * len(shape)
-        ends[axis] = (start, shape[axis] - stop, 0)
-        placed = lax.pad(run, jnp.zeros((), dtype), ends)
-        x = jnp.where((position >= start) & (position < stop), placed, x)
+        inside = (position >= start) & (position < stop)
+        chosen, slot = (
+            chosen | inside,
+            jnp.where(inside, position - start + first, slot),
+        )
         first += stop - start
-    return x
+    one_for_all = rows.sampler is fill and all(np.ndim(n) == 0 for n in numbers[count:])
+    part = (*shape[:axis], 1 if one_for_all else first, *shape[axis + 1 :])
+    own = sample(rows, key, part, dtype, numbers[count:])
+    if part[axis] > 1:  # a scatter, or a padding, would need every device's rows
+        own = jnp.take(own, slot, axis, mode="clip")
+    chosen = lax.broadcast_in_dim(chosen, shape, (axis,))
+    return jnp.where(chosen, jnp.broadcast_to(own, shape), x)
 
 
 def with_row(initializer: Any, index: Any, value: Any = 0.0, axis: int = 0) -> WithRow:
