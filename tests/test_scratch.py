@@ -129,7 +129,7 @@ def count_compilations(run):
         lambda s: ij.Orthogonal(s),
         lambda s: ij.RandomNormal(seed=("layer", int(1e6 * s))),
     ],
-    ids="normal uniform truncated truncated_at scaling constant orthogonal clones".split(),
+    ids="normal uniform cut cut_at scaling constant orthogonal clones".split(),
 )
 def test_one_executable_serves_a_hundred_numbers(law):
     keys = [jax.random.key(i) for i in range(101)]
