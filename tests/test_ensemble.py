@@ -96,6 +96,18 @@ def test_a_members_own_sharding_leaves_the_members_whole():
     assert w.sharding.spec == P(None, "x")
 
 
+@pytest.mark.parametrize("kind", ["Auto", "Explicit"])
+@pytest.mark.parametrize("spec", [P("x"), P("x", "y"), P(None, "x")])
+def test_a_member_keeps_its_own_axes_sharded(spec, kind):
+    kinds = (getattr(jax.sharding.AxisType, kind),) * 2
+    mesh = jax.make_mesh((2, 4), ("x", "y"), axis_types=kinds)
+    stacked = jnp.arange(256.0).reshape(8, 8, 4)
+    placed = jax.device_put(stacked, NamedSharding(mesh, spec))
+    row = ij.member({"w": placed}, -2)["w"]
+    assert_same_bits(row, stacked[6])
+    assert row.sharding.is_equivalent_to(NamedSharding(mesh, P(*spec[1:])), 2)
+
+
 def test_ensembles_of_one_bucket_share_their_programs(eight, monkeypatch):
     assert [_ensemble.bucket_of(n) for n in (1, 2, 3, 5, 8, 9, 16, 17)] == [
         1, 2, 4, 8, 8, 16, 16, 24

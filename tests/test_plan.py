@@ -1,6 +1,8 @@
 """Plans and fingerprints: what will be made, and what was."""
 
+import dataclasses
 import json
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -168,6 +170,42 @@ def test_the_same_plan_has_the_same_fingerprint():
     assert one.fingerprint == (
         "bb79e71310a40024b21d95b5b89c190272d7fda24dcc561167b2d168c18ed570"
     )
+
+
+# -- laws of one's own --------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Mixed(ij.Initializer):
+    """Not registered: holds laws and a function."""
+
+    laws: Any = (ij.RandomNormal(), ij.Zeros())
+    by: Any = jnp.sin
+
+    def _sample(self, key, shape, dtype):
+        return self.by(self.laws[0](key, shape, dtype))
+
+
+OWN = {
+    "itself": Mixed(),
+    "another law": Mixed((ij.HeNormal(), ij.Zeros())),
+    "another function": Mixed(by=jnp.cos),
+    "scaled": ij.scaled(Mixed(), 0.5),
+    "fused": Spec(Mixed(), fan=Fan.fused(2, axis=1)),
+    "a function": plain,
+}
+
+
+def test_a_law_of_ones_own_is_shown_and_counts_by_name_and_fields():
+    plans = {n: ij.plan(Rules([("w", x)]), {"w": struct(4, 6)}) for n, x in OWN.items()}
+    assert len({plan.fingerprint for plan in plans.values()}) == len(OWN)
+    for name, plan in plans.items():
+        (row,) = json.loads(plan.to_json())["leaves"]
+        assert ("Mixed" in str(plan)) == ("Mixed" in str(row["law"])), name
+    row = json.loads(plans["itself"].to_json())["leaves"][0]["law"]
+    assert row["class_name"] == f"{__name__}.Mixed"
+    assert row["config"]["by"] == f"{jnp.sin.__module__}.sin"
+    assert row["config"]["laws"][1] == ij.serialize(ij.Zeros())
 
 
 # -- fingerprints of weights -----------------------------------------------------

@@ -1,10 +1,12 @@
 """Wrong rules, declarations and trees are refused before anything is allocated."""
 
+import dataclasses
 import re
 import sys
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
@@ -25,6 +27,14 @@ TREE = {
 HE = ij.HeNormal()
 ONES = Rules([("**", "ones")])
 ZEROS = Rules([("**/bias", "zeros")])
+
+
+@dataclasses.dataclass(frozen=True)
+class Own(ij.Initializer):
+    inner: object = HE
+
+    def _sample(self, key, shape, dtype):
+        return self.inner(key, shape, dtype)
 
 
 def init(rules, tree=TREE, key=None, **kwargs):
@@ -157,8 +167,8 @@ RULES = [
     ),
     (
         lambda: init(ONES, {"k": jax.eval_shape(lambda: jax.random.key(0))}),
-        "init_tree: 'k' by rule '**': a PRNG key, which no law fills; leave it out of "
-        "the tree.",
+        "init_tree: the tree has no leaf with a shape and a dtype; give shapes, such "
+        "as jax.eval_shape(model.init, key, x) returns.",
     ),
     (
         lambda: init(
@@ -219,7 +229,82 @@ RULES = [
     (
         lambda: ij.missing({"a": {"bias": jnp.ones(5)}}, TREE, ONES, jax.random.key(0)),
         "missing: 'a/bias' is float32[5] in the checkpoint, float32[6] in the tree; "
-        "convert it first.",
+        "convert it first, or say grow='rows'.",
+    ),
+    *(
+        (
+            lambda old=old: ij.missing(
+                {"a": {"kernel": old}}, TREE, ONES, jax.random.key(0), grow="rows"
+            ),
+            f"missing: 'a/kernel' is {kind} in the checkpoint, float32[4, 6] in the "
+            "tree; convert it first.",
+        )
+        for kind, old in {
+            "float32[5, 6]": jnp.ones((5, 6)),
+            "float32[3, 5]": jnp.ones((3, 5)),
+            "float32[6]": jnp.ones(6),
+            "bfloat16[3, 6]": jnp.ones((3, 6), "bfloat16"),
+        }.items()
+    ),
+    (
+        lambda: ij.missing(
+            {"a": {"kernel": jnp.ones((0, 6))}},
+            TREE,
+            ONES,
+            jax.random.key(0),
+            grow="mean",
+        ),
+        "missing: 'a/kernel', float32[0, 6] in the checkpoint, has no mean to draw "
+        "about; say grow='rows'.",
+    ),
+    (
+        lambda: ij.missing({}, TREE, ONES, jax.random.key(0), grow="columns"),
+        "missing: grow must be 'rows', 'mean' or None, got 'columns'.",
+    ),
+    (
+        lambda: init(Rules([(lambda path, shape, dtype: shape[9], "ones")])),
+        re.compile(
+            r"init_tree: the predicate .*<lambda> raised IndexError\(.*\) for "
+            r"'a/bias'; it is called as \(path, shape, dtype\)\."
+        ),
+    ),
+    (
+        lambda: init(ONES, {"a": struct(1), 3: struct(1)}),
+        re.compile(r"init_tree: JAX cannot take the tree apart: ValueError\(.*\)\."),
+    ),
+    (
+        lambda: init(
+            ONES, {"parameters": [{"path": ["a"], "shape": [1], "dtype": "float32"}]}
+        ),
+        "init_tree: a manifest lists parameters as {path, shape, dtype}, got {'path': "
+        "['a'], 'shape': [1], 'dtype': 'float32'}.",
+    ),
+    (
+        lambda: jax.jit(
+            lambda x: ij.plan(Rules([("**", ij.RandomNormal(stddev=x))]), TREE)
+        )(1.0),
+        re.compile(
+            r"plan: 'a/bias' by rule '\*\*': RandomNormal\(.*\): holds a traced "
+            r"number; plan outside of jax\.jit\."
+        ),
+    ),
+    (
+        lambda: ij.fingerprint({"a": np.array(["x"])}),
+        "fingerprint: 'a' has the dtype <U1, no numbers; leave it out.",
+    ),
+    (
+        lambda: ij.fingerprint({"a": deleted()}),
+        "fingerprint: 'a' has been deleted or donated; give arrays.",
+    ),
+    (
+        lambda: ij.mup_rules(Rules([("w", "he_normal")]), {"w": struct(0, 4)}),
+        "mup_rules: 'w' has no entries in the base model, so it has no scale.",
+    ),
+    (
+        lambda: ij.mup_learning_rates(
+            Rules([("w", HE)]), {"w": struct(4, 4)}, {"w": struct(0, 4)}
+        ),
+        "mup_learning_rates: 'w' has no entries in the base model, so it has no scale.",
     ),
     (
         lambda: ij.missing({"a": {"bias": [1.0, 2.0]}}, TREE, ONES, jax.random.key(0)),
@@ -261,6 +346,18 @@ RULES = [
     ),
 ]
 
+
+def deleted():
+    x = jnp.ones(3)
+    x.delete()
+    return x
+
+
+def tensor(**fields):
+    """What another framework calls an array."""
+    return type("Tensor", (), {"shape": (1,), "dtype": "float32"} | fields)()
+
+
 GLOBS = {
     "": "has an empty part; give 'encoder/*/kernel', say",
     "/a": "has an empty part; give 'encoder/*/kernel', say",
@@ -296,7 +393,83 @@ KINDS = [
     ),
     (
         lambda: Rules([("a", None)]),
-        "Spec(None): needs an initializer, got None; give one.",
+        "Rules: rule 0: Spec(None): needs an initializer, got None; give one.",
+    ),
+    (
+        lambda: Rules({("a", "ones")}),
+        "Rules: needs a list of (pattern, initializer), got set; order decides, so "
+        "give pairs.",
+    ),
+    (
+        lambda: Rules([(re.compile(b"a"), "ones")]),
+        "Rules: rule 0: a pattern is a glob, a compiled regex, or a predicate of "
+        "(path, shape, dtype), got re.compile(b'a').",
+    ),
+    (
+        lambda: Rules([("a", "ones"), ("b", jax.nn.initializers.he_normal)]),
+        "Rules: rule 1: Spec(he_normal): an initializer is called as (key, shape, "
+        "dtype), and he_normal takes (in_axis, out_axis, batch_axis, dtype); if it "
+        "makes initializers, call it: he_normal().",
+    ),
+    (
+        lambda: Rules([("a", ij.nn.normal)]),
+        "Rules: rule 0: Spec(normal): an initializer is called as (key, shape, dtype), "
+        "and normal takes (stddev, dtype); if it makes initializers, call it: "
+        "normal().",
+    ),
+    (
+        lambda: Rules([], default=lambda shape, dtype: None),
+        re.compile(
+            r"Rules: default: Spec\(.*<lambda>\): an initializer is called as \(key, "
+            r"shape, dtype\), and <lambda> takes \(shape, dtype\); if .*"
+        ),
+    ),
+    (
+        lambda: init(Rules([("**", lambda key, shape, dtype: jnp.ones)])),
+        re.compile(
+            r"init_tree: 'a/kernel' by rule '\*\*': <function .*> returned a function, "
+            r"so it makes initializers; call it in the rule\."
+        ),
+    ),
+    (
+        lambda: Rules([("a", HE.bind(jax.random.key(0)))]),
+        "Rules: rule 0: Spec(HeNormal().bind(key)): a bound law has a key, and draws "
+        "the same for every leaf; give the law itself.",
+    ),
+    (
+        lambda: init(Rules([(lambda path, shape, dtype: None, "ones")])),
+        re.compile(
+            r"init_tree: the predicate .*<lambda> returned None for 'a/bias'; return "
+            r"True or False\."
+        ),
+    ),
+    (
+        lambda: Spec("ones", stream=(("a", 1), 2)),
+        "Spec('ones'): a path is made of str and int, got ('a', 1) of type tuple; give "
+        "a name or an index.",
+    ),
+    (
+        lambda: init(ONES, {"a": tensor(dtype="torch.float32")}),
+        "init_tree: 'a' has the shape (1,) and the dtype 'torch.float32', which are "
+        "none of JAX's; convert it first, with numpy.asarray.",
+    ),
+    (
+        lambda: init(ONES, {"a": tensor(shape=None)}),
+        "init_tree: 'a' has the shape None and the dtype 'float32', which are none of "
+        "JAX's; convert it first, with numpy.asarray.",
+    ),
+    (
+        lambda: ij.plan(ONES, TREE).explain(3),
+        "TreePlan.explain: the path must be a str, got int.",
+    ),
+    (
+        lambda: ij.member({"a": jnp.ones((2, 3))}, 1.0),
+        "member(tree, 1.0): must be an int, got float.",
+    ),
+    (
+        lambda: Rules([("a", Own())]).get_config(),
+        "Rules.get_config: rule 0: serialize(Own()): the class Own is not "
+        "registered; decorate it with @initjax.register.",
     ),
     (lambda: Rules([], strict="no"), "Rules: strict must be True or False, got 'no'."),
     (
@@ -337,7 +510,8 @@ KINDS = [
     ),
     (
         lambda: Rules([(len, "ones")]).get_config(),
-        "Rules.get_config: the predicate len is no data; give a glob or a regex.",
+        "Rules.get_config: rule 0: the predicate len is no data; give a glob or a "
+        "regex.",
     ),
     (
         lambda: ij.mup_rules(
@@ -391,7 +565,60 @@ ENSEMBLES = [
         "member(tree, 0): every leaf needs the members along its first axis, found "
         "leading axes [(2,), (4,)]; give what init_ensemble returns.",
     ),
+    (
+        lambda: ij.member({"a": struct(2, 3)}, 0),
+        "member(tree, 0): a leaf is only a shape; give arrays.",
+    ),
 ]
+
+# each: a saved form, and what it is refused with
+PAIR = "must be a pair [pattern, initializer], got "
+SAVED = {
+    "none": (None, "needs a dict, as get_config returns, got NoneType."),
+    "empty": ({}, "needs 'rules', a list of pairs [pattern, initializer], got None."),
+    "a key": (
+        {"rules": [], "x": 1},
+        "has no field 'x'; known: rules, default, strict.",
+    ),
+    "a row": ([3], f"rule 0: {PAIR}3."),
+    "a short row": (["ab", ["a"]], f"rule 0: {PAIR}'ab'."),
+    "a regex": (
+        [[{"regex": "("}, "ones"]],
+        "rule 0: the regex '(' is malformed: missing ), unterminated subpattern at "
+        "position 0.",
+    ),
+    "no regex": (
+        [["a", "ones"], [{"regex": 3}, "ones"]],
+        "rule 1: a regex is saved as {'regex': a str, 'flags': an int}, got {'regex': "
+        "3}.",
+    ),
+    "flags": (
+        [[{"regex": "a", "flags": 128}, "ones"]],
+        "rule 0: 128 are no flags of a regex of paths.",
+    ),
+    "a field": (
+        [["a", {"initializer": "ones", "x": 1}]],
+        "rule 0: has no field 'x'; known: initializer, fan, dtype, stream, optional.",
+    ),
+    "a fan": (
+        [["a", {"initializer": "ones", "fan": {"class_name": "Fan", "config": 3}}]],
+        "rule 0: cannot read the nested object {'class_name': 'Fan', 'config': 3}: it "
+        "has no config.",
+    ),
+    "a stream": (
+        [["a", {"initializer": "ones", "stream": []}]],
+        "rule 0: Spec('ones'): needs at least one part; give a name, such as "
+        "'encoder'.",
+    ),
+    "a law": (
+        [["a", {"class_name": "RandomNormal", "config": {"stddev": -1}}]],
+        "rule 0: RandomNormal(stddev=-1): must be a finite number >= 0.",
+    ),
+    "a default": (
+        {"rules": [], "default": {"initializer": None}},
+        "default: Spec(None): needs an initializer, got None; give one.",
+    ),
+}
 
 FANS = {
     "Fan.einsum('btd->bt', kernel=1)": (
@@ -475,6 +702,19 @@ def test_wrong_rules_and_trees_are_value_errors(case):
 @pytest.mark.parametrize("case", KINDS, ids=shown)
 def test_wrong_kinds_are_type_errors(case):
     assert_refused(case[0], TypeError, case[1])
+
+
+@pytest.mark.parametrize("name", SAVED)
+def test_a_wrong_config_is_refused_by_the_number_of_its_rule(name):
+    config, message = SAVED[name]
+    config = {"rules": config} if isinstance(config, list) else config
+    with pytest.raises((TypeError, ValueError)) as caught:
+        Rules.from_config(config)
+    assert_refused(
+        lambda: Rules.from_config(config),
+        type(caught.value),
+        f"Rules.from_config: {message}",
+    )
 
 
 @pytest.mark.parametrize("glob", GLOBS)

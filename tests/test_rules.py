@@ -168,6 +168,23 @@ def test_what_is_no_array_comes_back_the_same_object():
     assert (filled["rate"], filled["none"]) == (0.5, None)
 
 
+def test_generators_are_no_weights():
+    """Keys and counters come back the same objects, without a rule."""
+    state = nnx.state(Nnx())
+    tree = {"nnx": state, "key": jax.random.key(7)}
+    rules, key = Rules([("**/{kernel,bias}", "zeros")]), jax.random.key(0)
+    assert len(ij.plan(rules, tree).rows) == len(ij.mup_rules(rules, tree).rules) == 2
+    ours = ij.init_tree(rules, tree, key), ij.init_ensemble(rules, tree, key, 2)
+    again = ij.reinit(tree, rules, key, only="**"), ij.missing(tree, tree, rules, key)
+    rates = ij.mup_learning_rates(rules, tree, tree)
+    for filled in (*ours, *again, rates):
+        assert filled["key"] is tree["key"]
+        for name in ("count", "key"):
+            old = state["drop"]["rngs"][name].get_value()
+            assert filled["nnx"]["drop"]["rngs"][name].get_value() is old
+    assert not again[0]["nnx"]["first"]["kernel"].get_value().any()
+
+
 # -- rules -----------------------------------------------------------------------
 
 RULES = Rules(

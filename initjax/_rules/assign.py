@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, cast
 from .._core.initializer import Initializer
 from .._core.streams import path_of
 from .._errors import Refused
-from .paths import Leaf, Path, is_number
+from .paths import Leaf, Path
 from .patterns import chooser
 from .rules import Rule, Rules, Spec
 
@@ -76,10 +76,6 @@ def _assigned(
     rules: Rules, leaf: Leaf, number: int | None, spec: Spec, law: Any
 ) -> Assigned:
     where = f"{leaf.name!r} by rule {rule_name(rules, number)}"
-    if not is_number(leaf.dtype):
-        raise Refused(
-            f"{where}: a PRNG key, which no law fills; leave it out of the tree."
-        )
     if isinstance(law, Initializer) and _needs_fan(where, law, leaf):
         raise Refused(
             f"{where}: {law!r} scales with fans, and a shape {leaf.shape} of rank "

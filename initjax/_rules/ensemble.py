@@ -10,15 +10,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jax.sharding import AxisType, NamedSharding, PartitionSpec, Sharding
+from jax.sharding import NamedSharding, PartitionSpec, Sharding
 
 from .._core.fields import integer
-from .._core.placement import Placement, place
 from .._core.streams import Path, fold_in_words, is_typed
 from .._engine.execute import moved
 from .._engine.jit_init import jit_init
 from .._errors import Refused
-from .fill import Filling, fill, fillings_of
+from .fill import Filling, fill, fillings_of, placed_run
 from .init_tree import ordered, placed_at
 from .paths import Leaf, read_tree
 from .roots import Root, root_of
@@ -99,11 +98,8 @@ def _picker(sharding: Sharding) -> Callable[..., jax.Array]:
 
     if not isinstance(sharding, NamedSharding):
         return jax.jit(pick)
-    mesh = sharding.mesh
-    kinds = zip(mesh.axis_names, mesh.axis_types, strict=True)
-    explicit = tuple(name for name, kind in kinds if kind == AxisType.Explicit)
-    rest = NamedSharding(mesh, PartitionSpec(*sharding.spec[1:]))
-    return place(pick, Placement(rest, explicit), elementwise=True)
+    rest = PartitionSpec(*sharding.spec[1:])
+    return placed_run(pick, NamedSharding(sharding.mesh, rest))
 
 
 def init_ensemble(
@@ -137,8 +133,7 @@ def init_ensemble(
         TypeError: n is no int; neither rules nor a function.
     """
     try:
-        if isinstance(n, bool) or not isinstance(n, int):  # pyright: ignore[reportUnnecessaryIsInstance]  # users pass anything
-            raise Refused(f"n must be an int, got {type(n).__name__}.", TypeError)
+        n = _size(n)
         if n < 1:
             raise Refused(f"needs one member or more, got n={n}.")
         root = root_of(key)
@@ -159,6 +154,13 @@ def init_ensemble(
         raise Refused(f"needs Rules or a function of a key, got {kind}.", TypeError)
     except Refused as refused:
         raise refused.at("init_ensemble") from None
+
+
+def _size(n: Any) -> int:
+    try:
+        return integer(n)
+    except Refused as refused:
+        raise Refused(f"n {refused}", refused.kind) from None
 
 
 def bucket_of(n: int) -> int:

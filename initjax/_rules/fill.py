@@ -9,16 +9,17 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax.sharding import Sharding, SingleDeviceSharding
+from jax.sharding import AxisType, NamedSharding, Sharding, SingleDeviceSharding
 
 from .._core import samplers
 from .._core.arguments import as_asked
 from .._core.bits import fold_in_block
 from .._core.compile import LAW, Draw, numbers_of
 from .._core.initializer import Initializer
+from .._core.placement import Placement, place
 from .._engine.execute import SMALL, Report, compiling, moved, no_mesh
 from .._engine.keys import KeyKind
-from .._errors import Refused
+from .._errors import Refused, shown
 
 Shape = tuple[int, ...]
 
@@ -115,7 +116,14 @@ def filling(job: Job, kind: KeyKind) -> Filling:
 def _called(
     key: Any, shape: Shape, dtype: Any, *, function: Callable[..., Any]
 ) -> jax.Array:
-    return as_asked(function(key, shape, dtype), shape, dtype, repr(function))
+    x = function(key, shape, dtype)
+    if callable(x):
+        raise Refused(
+            f"{shown(function)} returned a function, so it makes initializers; call it "
+            "in the rule.",
+            TypeError,
+        )
+    return as_asked(x, shape, dtype, repr(function))
 
 
 def _lowered(one: Filling) -> Any:
@@ -158,6 +166,18 @@ def _function(recipe: Recipe) -> Callable[..., jax.Array]:
 
 _COMPILED: dict[Hashable, Future[Any]] = {}
 _MOST = 4096  # programs that are kept
+
+
+def placed_run(
+    run: Callable[..., jax.Array], sharding: Sharding | None
+) -> Callable[..., jax.Array]:
+    """Return an elementwise function compiled, its array born where it belongs."""
+    if not isinstance(sharding, NamedSharding):
+        return jax.jit(run, out_shardings=sharding)
+    mesh = sharding.mesh
+    kinds = zip(mesh.axis_names, mesh.axis_types, strict=True)
+    explicit = tuple(name for name, kind in kinds if kind == AxisType.Explicit)
+    return place(run, Placement(sharding, explicit), elementwise=True)
 
 
 def executables(fillings: Iterable[Filling]) -> dict[Hashable, Future[Any]]:

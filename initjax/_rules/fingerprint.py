@@ -17,6 +17,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from .._core.arguments import in_trace
 from .._core.bits import counters, threefry2x32
+from .._core.values import numeric_dtype
 from .._engine.execute import no_mesh
 from .._errors import Refused
 from .paths import read_tree
@@ -48,12 +49,13 @@ def fingerprint(params: Any) -> str:
         if in_trace():
             raise Refused("runs outside of jax.jit, on arrays.")
         tree = read_tree(params)
-        parts = [_part(leaf.name, tree.values[leaf.place]) for leaf in tree.leaves]
+        leaves = sorted((*tree.leaves, *tree.keys), key=lambda leaf: leaf.place)
+        parts = [_part(leaf.name, tree.values[leaf.place]) for leaf in leaves]
     except Refused as refused:
         raise refused.at("fingerprint") from None
     rows = [
         json.dumps([leaf.path, leaf.shape, str(leaf.dtype), one])
-        for leaf, one in zip(tree.leaves, _totals(parts), strict=True)
+        for leaf, one in zip(leaves, _totals(parts), strict=True)
     ]
     return hashlib.blake2s("\n".join(sorted(rows)).encode()).hexdigest()
 
@@ -77,6 +79,10 @@ def _part(name: str, x: Any) -> Part:
         raise Refused(f"{name!r} is only a shape; give arrays.")
     if isinstance(x, Tracer):
         raise Refused(f"{name!r} is traced; give arrays.")
+    if isinstance(x, jax.Array) and x.is_deleted():
+        raise Refused(f"{name!r} has been deleted or donated; give arrays.")
+    if not isinstance(x, jax.Array) and numeric_dtype(x.dtype) is None:
+        raise Refused(f"{name!r} has the dtype {x.dtype}, no numbers; leave it out.")
     if not isinstance(x, jax.Array):  # its words are NumPy's, as JAX may narrow it
         return Part(_sums(_planes(np.asarray(x)), whole=x.shape)[None])
     if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):

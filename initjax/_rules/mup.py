@@ -96,7 +96,8 @@ def mup_learning_rates(
                     f"{'/'.join(map(str, path))!r} is no leaf of the base model; "
                     "give one of the same depth."
                 )
-            growth = growth_of(fans, base_fans.pop(path)[1])
+            name = "/".join(map(str, path))
+            growth = growth_of(fans, _base_fans(name, base_fans.pop(path)[1]))
             factors[place] = _factor(growth, optimizer)
         if base_fans:
             name = "/".join(map(str, next(iter(base_fans))))
@@ -123,8 +124,14 @@ def _spec(row: Assigned) -> Spec:
             "initjax.nn in place of jax.nn.initializers.",
             TypeError,
         )
-    law = MuP(law, tuple(_fans(row)))
+    law = MuP(law, tuple(_base_fans(row.leaf.name, _fans(row))))
     return Spec(law, row.spec.fan, row.spec.dtype, row.spec.stream)
+
+
+def _base_fans(name: str, fans: Fans) -> Fans:
+    if min(fans) <= 0:
+        raise Refused(f"{name!r} has no entries in the base model, so it has no scale.")
+    return fans
 
 
 def _fans_by_path(rules: Rules, tree: Tree) -> dict[Path, tuple[int, Fans]]:

@@ -8,16 +8,19 @@ from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import PartitionSpec, Sharding
 
 from .._core.arguments import as_shape
 from .._core.values import numeric_dtype
 from .._engine.placing import bound
-from .._errors import Refused
+from .._errors import Refused, shown
 
 Shape = tuple[int, ...]
 Path = tuple[str | int, ...]
 Chooser = Callable[["Leaf"], bool]
+
+_DIGITS = 4000  # Python reads no longer numerals as numbers
 
 # boxes around one array, which have a path of their own inside
 _BOXES = ("flax.core.meta", "flax.nnx.variablelib")
@@ -52,13 +55,15 @@ class Tree(NamedTuple):
     Attributes:
         values: All its leaves, arrays or not.
         structure: What puts them together again.
-        leaves: Those with a shape and a dtype.
-        others: The paths of those without.
+        leaves: The weights: those with a shape and a dtype.
+        keys: PRNG keys and the counters of their streams, which no rule fills.
+        others: The paths of those without a shape.
     """
 
     values: list[Any]
     structure: Any
     leaves: list[Leaf]
+    keys: list[Leaf]
     others: list[Path]
 
     def filled(self, results: Mapping[int, Any]) -> Any:
@@ -75,24 +80,45 @@ def read_tree(tree: Any, shardings: Any = None) -> Tree:
         shardings: Where its leaves live, a prefix of the tree; None asks the leaves.
     """
     tree = _from_manifest(tree)
-    values, structure = jax.tree.flatten(tree)
+    try:
+        values, structure = jax.tree.flatten(tree)
+        named = jax.tree_util.tree_flatten_with_path(tree, is_leaf=_is_box)[0]
+    except (ValueError, TypeError, RecursionError, SystemError) as error:
+        raise Refused(f"JAX cannot take the tree apart: {shown(error)}.") from None
     placed = map(bound, values) if shardings is None else _spread(shardings, tree)
-    named = jax.tree_util.tree_flatten_with_path(tree, is_leaf=_is_box)[0]
-    paths: list[Path] = []
+    found: list[tuple[Path, bool]] = []
     for keys, value in named:
         for inner, _ in _inside(value):
-            paths.append(clean_path((*keys, *inner)))
-    leaves = [
-        Leaf(path, tuple(value.shape), value.dtype, sharding, place)
-        for place, (path, value, sharding) in enumerate(
-            zip(paths, values, placed, strict=True)
-        )
-        if hasattr(value, "shape") and hasattr(value, "dtype")
-    ]
-    _check(leaves)
-    known = {leaf.place for leaf in leaves}
-    others = [path for place, path in enumerate(paths) if place not in known]
-    return Tree(values, structure, leaves, others)
+            found.append((clean_path((*keys, *inner)), _is_stream(value)))
+    arrays: list[tuple[Leaf, bool]] = []
+    others: list[Path] = []
+    rows = zip(found, values, placed, strict=True)
+    for place, ((path, is_stream), value, sharding) in enumerate(rows):
+        if hasattr(value, "shape") and hasattr(value, "dtype"):
+            leaf = _leaf(path, value, sharding, place)
+            arrays.append((leaf, is_stream or _is_key(leaf.dtype)))
+        else:
+            others.append(path)
+    _check([leaf for leaf, _ in arrays])
+    leaves, keys = ([x for x, is_key in arrays if is_key is k] for k in (False, True))
+    return Tree(values, structure, leaves, keys, others)
+
+
+def _leaf(path: Path, value: Any, sharding: Any, place: int) -> Leaf:
+    """Return an array's place, or refuse a shape or dtype that JAX does not know."""
+    try:
+        dtype = value.dtype
+        if not isinstance(dtype, np.dtype) and not _is_key(dtype):
+            dtype = np.dtype(dtype)
+        return Leaf(path, as_shape(value.shape), dtype, sharding, place)
+    except (TypeError, Refused):
+        name = "/".join(map(str, path))
+        raise Refused(
+            f"{name!r} has the shape {shown(value.shape)} and the dtype "
+            f"{shown(value.dtype)}, which are none of JAX's; convert it first, with "
+            "numpy.asarray.",
+            TypeError,
+        ) from None
 
 
 def clean_path(keys: Iterable[Any]) -> Path:
@@ -138,12 +164,25 @@ def _is_list(x: Any) -> bool:
 
 
 def _number_or_text(text: str) -> str | int:
-    is_numeral = text.isascii() and text.isdigit() and str(int(text)) == text
-    return int(text) if is_numeral else text
+    is_numeral = text.isascii() and text.isdigit() and len(text) <= _DIGITS
+    return int(text) if is_numeral and str(int(text)) == text else text
 
 
 def _is_box(x: Any) -> bool:
     return any(kind.__module__ in _BOXES for kind in type(x).__mro__)
+
+
+def _is_stream(value: Any) -> bool:
+    """Tell whether a box holds the state of a generator of NNX."""
+    kinds = (type(value), getattr(value, "type", None))
+    mro = [kind for k in kinds if isinstance(k, type) for kind in k.__mro__]
+    return any(kind.__module__ == "flax.nnx.rnglib" for kind in mro)
+
+
+def _is_key(dtype: Any) -> bool:
+    return not isinstance(dtype, np.dtype) and jnp.issubdtype(
+        dtype, jax.dtypes.extended
+    )
 
 
 def _inside(value: Any) -> Sequence[tuple[tuple[Any, ...], Any]]:
@@ -178,6 +217,8 @@ def _from_manifest(tree: Any) -> Any:
     for row in cast("Sequence[Any]", listed):
         try:
             path, shape, dtype = row["path"], as_shape(row["shape"]), row["dtype"]
+            if not isinstance(path, str):
+                raise TypeError
         except (TypeError, KeyError):
             raise Refused(
                 f"a manifest lists parameters as {{path, shape, dtype}}, got {row!r}."
@@ -188,8 +229,3 @@ def _from_manifest(tree: Any) -> Any:
             raise Refused(f"the manifest lists {path!r} twice.")
         flat[path] = jax.ShapeDtypeStruct(shape, kind)
     return flat
-
-
-def is_number(dtype: Any) -> bool:
-    """Tell weights from PRNG keys."""
-    return not jnp.issubdtype(dtype, jax.dtypes.extended)

@@ -7,7 +7,10 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-from .._errors import Refused
+import numpy as np
+
+from .._errors import Refused, shown
+from .makers import name_of
 from .paths import Chooser, Leaf
 
 Predicate = Callable[[str, tuple[int, ...], Any], Any]
@@ -25,16 +28,34 @@ def chooser(pattern: Any) -> Chooser:
     if isinstance(pattern, str):
         found = glob_regex(pattern).fullmatch
         return lambda leaf: found(leaf.name) is not None
-    if isinstance(pattern, re.Pattern):
+    if isinstance(pattern, re.Pattern) and isinstance(pattern.pattern, str):  # pyright: ignore[reportUnknownMemberType]  # str or bytes
         search = cast("re.Pattern[str]", pattern).search
         return lambda leaf: search(leaf.name) is not None
-    if callable(pattern):
-        return lambda leaf: bool(pattern(leaf.name, leaf.shape, leaf.dtype))
+    if callable(pattern) and not isinstance(pattern, type):
+        return functools.partial(_asked, pattern)
     raise Refused(
         "a pattern is a glob, a compiled regex, or a predicate of (path, shape, dtype),"
-        f" got {pattern!r}.",
+        f" got {shown(pattern)}.",
         TypeError,
     )
+
+
+def _asked(predicate: Predicate, leaf: Leaf) -> bool:
+    """Return what a predicate says of a leaf."""
+    who = f"the predicate {name_of(predicate)}"
+    try:
+        said = predicate(leaf.name, leaf.shape, leaf.dtype)
+    except Exception as error:
+        raise Refused(
+            f"{who} raised {shown(error)} for {leaf.name!r}; it is called as "
+            "(path, shape, dtype)."
+        ) from None
+    if not isinstance(said, (bool, np.bool_)):
+        raise Refused(
+            f"{who} returned {shown(said)} for {leaf.name!r}; return True or False.",
+            TypeError,
+        )
+    return bool(said)
 
 
 def any_of(patterns: Any) -> Chooser:
@@ -53,10 +74,15 @@ def choose(leaves: Sequence[Leaf], only: Any) -> list[Leaf]:
     chosen = [leaf for leaf in leaves if matches(leaf)]
     if not chosen:
         raise Refused(
-            f"only={only!r} matches none of {len(leaves)} leaves, such as "
-            f"{', '.join(repr(leaf.name) for leaf in leaves[:3])}; give another."
+            f"only={shown(only)} matches none of {len(leaves)} leaves{_such(leaves)}; "
+            "give another."
         )
     return chosen
+
+
+def _such(leaves: Sequence[Leaf]) -> str:
+    names = ", ".join(repr(leaf.name) for leaf in leaves[:3])
+    return f", such as {names}" if names else ""
 
 
 def exactly(name: str) -> str:

@@ -8,59 +8,27 @@ import functools
 import hashlib
 import json
 import math
-import re
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from .._core.config import to_plain
 from .._core.initializer import Initializer
 from .._core.promise import Law
-from .._engine.table import human_bytes, table
+from .._engine.table import human_bytes
 from .._errors import Refused
 from .._fans.declaration import Declaration
 from .._fans.fans import Fans
-from .._registry import serialize
 from .assign import Assigned, rule_name
 from .fill import Job
 from .init_tree import Order, ordered
 from .paths import read_tree
 from .patterns import choose
 from .rules import Rules
-
-
-@dataclasses.dataclass(frozen=True)
-class PlanRow:
-    """What one leaf gets.
-
-    Attributes:
-        path: The leaf's path, "layers/0/kernel".
-        shape: Its shape.
-        dtype: The dtype it is made in.
-        rule: The pattern of the rule that matched, or "default".
-        law: The initializer.
-        fans: (fan_in, fan_out) of each part, or of the whole; () if no law or
-            declaration says.
-        fans_from: How they were found: the declaration, or the rule of the law.
-        mean: The promised mean of an entry; None for a function.
-        std: The promised standard deviation; None for a function.
-        bytes: Of the whole array.
-        shards: In how many pieces it is spread over devices; 1 if each has the whole.
-        stream: The path that its key comes from.
-    """
-
-    path: str
-    shape: tuple[int, ...]
-    dtype: str
-    rule: str
-    law: Any
-    fans: tuple[Fans, ...]
-    fans_from: str
-    mean: complex | None
-    std: float | None
-    bytes: int
-    shards: int
-    stream: tuple[str | int, ...]
+from .saved import law_data
+from .table import PlanRow as PlanRow
+from .table import explained, rows_table, rules_table
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -91,7 +59,7 @@ class TreePlan:
         not. A function counts by its name.
         """
         rows = sorted(
-            json.dumps([r.path, r.shape, r.dtype, _law_data(r.law), r.stream])
+            json.dumps([r.path, r.shape, r.dtype, law_data(r.law), r.stream])
             for r in self.rows
         )
         return hashlib.blake2s("\n".join(rows).encode()).hexdigest()
@@ -101,30 +69,24 @@ class TreePlan:
 
         Raises:
             KeyError: No such path.
+            TypeError: No str.
         """
+        if not isinstance(path, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # users pass anything
+            kind = type(path).__name__
+            raise TypeError(f"TreePlan.explain: the path must be a str, got {kind}.")
         name = path.replace(".", "/")
         row = next((row for row in self.rows if row.path == name), None)
         if row is None:
             near = difflib.get_close_matches(name, [r.path for r in self.rows], n=1)
             hint = f"; nearest is {near[0]!r}" if near else ""
             raise KeyError(f"TreePlan.explain({path!r}): no such leaf{hint}.")
-        fans = " + ".join(_fans_text(f) for f in row.fans)
-        lines = [
-            f"{row.path}: {row.dtype}{list(row.shape)}, {human_bytes(row.bytes)}, "
-            f"in {row.shards} shard{'s' * (row.shards > 1)}",
-            f"  rule    {row.rule}",
-            f"  law     {_law_text(row.law)}",
-            f"  fans    {f'{fans} (in, out), by ' * bool(fans)}{row.fans_from}",
-            f"  entries mean {_number(row.mean)}, std {_number(row.std)}",
-            f"  stream  fold_in_path(key, {', '.join(map(repr, row.stream))})",
-        ]
-        return "\n".join(lines)
+        return explained(row)
 
     def to_json(self) -> str:
         """Return the plan as JSON: totals, fingerprint, one object a leaf."""
         rows = [
             dataclasses.asdict(dataclasses.replace(row, law=None))
-            | {"law": _law_data(row.law), "mean": to_plain(row.mean)}
+            | {"law": law_data(row.law), "mean": to_plain(row.mean)}
             for row in self.rows
         ]
         return json.dumps(
@@ -145,46 +107,15 @@ class TreePlan:
 
     def __str__(self) -> str:
         """Return the table, leaves that differ in numerals alone on one line."""
-        groups: dict[Any, list[PlanRow]] = {}
-        for row in self.rows:
-            alike = (re.sub(r"\b\d+\b", "*", row.path), row.shape, row.dtype, row.rule)
-            groups.setdefault((*alike, _law_text(row.law)), []).append(row)
-        head = ("leaves", "path", "shape", "dtype", "law", "fan_in", "fan_out", "std")
-        lines = [
-            (
-                str(len(rows)),
-                key[0] if len(rows) > 1 else rows[0].path,
-                "x".join(map(str, rows[0].shape)) or "-",
-                rows[0].dtype,
-                _law_text(rows[0].law),
-                "+".join(_short(f.fan_in) for f in rows[0].fans) or "-",
-                "+".join(_short(f.fan_out) for f in rows[0].fans) or "-",
-                _number(rows[0].std),
-            )
-            for key, rows in groups.items()
-        ]
-        rules: dict[str, list[PlanRow]] = {}
-        for row in self.rows:
-            rules.setdefault(row.rule, []).append(row)
-        totals = [
-            (
-                str(len(rows)),
-                rule,
-                f"{sum(math.prod(r.shape) for r in rows):,}",
-                human_bytes(sum(r.bytes for r in rows)),
-            )
-            for rule, rows in rules.items()
-        ]
         return "\n".join(
-            [
-                *table(head, lines, right=(0, 5, 6, 7)),
-                "",
-                *table(
-                    ("leaves", "rule", "parameters", "bytes"), totals, right=(0, 2, 3)
-                ),
-                f"{len(self.rows)} leaves, {self.parameters:,} parameters, "
-                f"{human_bytes(self.bytes)}, fingerprint {self.fingerprint[:16]}",
-            ]
+            [*rows_table(self.rows), "", *rules_table(self.rows), self._sum]
+        )
+
+    @property
+    def _sum(self) -> str:
+        return (
+            f"{len(self.rows)} leaves, {self.parameters:,} parameters, "
+            f"{human_bytes(self.bytes)}, fingerprint {self.fingerprint[:16]}"
         )
 
 
@@ -230,6 +161,9 @@ class Promise(NamedTuple):
     fans_from: str
 
 
+_TRACED = (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError)
+
+
 class _Promises(dict[Any, Promise]):
     """Promises by law, shape and dtype, each asked for once."""
 
@@ -246,6 +180,8 @@ def _promise(law: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Promise:
         promised = law._promise(shape, dtype)
     except Refused:  # a user's law need not promise anything
         promised = None
+    except _TRACED:
+        raise Refused("holds a traced number; plan outside of jax.jit.") from None
     fan: Declaration | None = law.fan
     if fan is not None:
         return Promise(promised, fan.each(shape), repr(fan))
@@ -282,43 +218,3 @@ def _pieces(job: Job) -> int:
     if job.sharding is None or 0 in job.shape:
         return 1
     return math.prod(job.shape) // math.prod(job.sharding.shard_shape(job.shape))
-
-
-def _law_data(law: Any) -> Any:
-    if not isinstance(law, Initializer):
-        name = getattr(law, "__qualname__", type(law).__qualname__)
-        return f"{getattr(law, '__module__', '')}.{name}"
-    return serialize(law)
-
-
-def _law_text(law: Any) -> str:
-    if not isinstance(law, Initializer):
-        return getattr(law, "__qualname__", repr(law))
-    inner = getattr(law, "initializer", None)
-    if inner is not None:
-        by = {"Scaled": "by", "PerLayer": "scales", "MuP": "base_fan"}
-        field = by.get(type(law).__name__, "seed")
-        return (
-            f"{type(law).__name__}({_law_text(inner)}, {_brief(getattr(law, field))})"
-        )
-    return repr(dataclasses.replace(law, fan=None))
-
-
-def _brief(x: Any) -> str:
-    if isinstance(x, float):
-        return f"{x:.4g}"
-    return f"{len(x)} scales" if isinstance(x, tuple) and len(x) > 2 else str(x)
-
-
-def _fans_text(fans: Fans) -> str:
-    return f"({_short(fans.fan_in)}, {_short(fans.fan_out)})"
-
-
-def _short(fan: float) -> str:
-    return str(fan) if isinstance(fan, int) else f"{fan:.4g}"
-
-
-def _number(x: complex | None) -> str:
-    if x is None:
-        return "?"
-    return f"{x:.4g}"

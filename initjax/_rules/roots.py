@@ -56,6 +56,12 @@ class Root(NamedTuple):
         keys = [fold_in_words(self.key, path) for path in paths]
         return [jax.device_get(jax.random.key_data(key)) for key in keys]
 
+    def keys(self, paths: Sequence[Path]) -> list[jax.Array]:
+        """Return the key of every path, typed."""
+        if self.is_traced:
+            return [fold_in_words(self.key, path) for path in paths]
+        return [member.key for member in self.members(paths)]
+
     def members(self, paths: Sequence[Path]) -> list[Root]:
         """Return the roots of every path's key."""
         rows = [np.asarray(words) for words in self.fold_in(paths)]

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self, cast
 
-from .._core.config import from_plain, to_plain
+from .._core.config import to_plain
 from .._core.fields import default_dtype, flag, stream
 from .._core.initializer import Initializer
 from .._core.streams import Seed
-from .._errors import Refused
-from .._fans.declaration import Declaration, as_declaration
-from .._registry import get, serialize
+from .._core.streams import clean_path as plain_path
+from .._errors import Refused, shown
+from .._fans.declaration import as_declaration
+from .._registry import serialize
+from .makers import maker_of, name_of
 from .paths import clean_path
 from .patterns import chooser
+from .saved import pattern_config, read_row, read_spec, read_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +49,7 @@ class Spec:
     def __post_init__(self) -> None:
         """Check the fields and keep their plain values."""
         try:
-            found = get(self.initializer)
-            if found is None:
-                raise Refused("needs an initializer, got None; give one.", TypeError)
+            found = maker_of(self.initializer)
             fan = as_declaration(self.fan)
             if fan is not None and not isinstance(found, Initializer):
                 raise Refused(
@@ -59,11 +61,11 @@ class Spec:
                 "initializer": found,
                 "fan": fan,
                 "dtype": default_dtype(self.dtype),
-                "stream": stream(_split(self.stream)),
+                "stream": _stream(self.stream),
                 "optional": flag(self.optional),
             }
         except Refused as refused:
-            raise refused.at(f"Spec({_name_of(self.initializer)})") from None
+            raise refused.at(f"Spec({name_of(self.initializer)})") from None
         for name, value in kept.items():
             object.__setattr__(self, name, value)
 
@@ -76,7 +78,7 @@ class Spec:
 
     def __repr__(self) -> str:
         """Show what differs from the defaults, the initializer alone if nothing."""
-        return f"Spec({_name_of(self.initializer)}{_extras(self)})"
+        return f"Spec({name_of(self.initializer)}{_extras(self)})"
 
 
 class Rule(NamedTuple):
@@ -120,7 +122,7 @@ class Rules:
 
     def __post_init__(self) -> None:
         """Check every rule and keep plain values."""
-        if isinstance(self.rules, (str, Mapping)) or not isinstance(
+        if isinstance(self.rules, (str, Mapping, set, frozenset)) or not isinstance(
             self.rules, Iterable
         ):
             raise TypeError(
@@ -130,7 +132,8 @@ class Rules:
         rows = tuple(_rule(i, row) for i, row in enumerate(self.rules))
         object.__setattr__(self, "rules", rows)
         if self.default is not None:
-            object.__setattr__(self, "default", _spec(self.default))
+            with _at("Rules: default"):
+                object.__setattr__(self, "default", _spec(self.default))
         if not isinstance(self.strict, bool):  # pyright: ignore[reportUnnecessaryIsInstance]  # users pass anything
             raise TypeError(
                 f"Rules: strict must be True or False, got {self.strict!r}."
@@ -160,52 +163,75 @@ class Rules:
         Raises:
             TypeError: A pattern or an initializer that is a function.
         """
-        config: dict[str, Any] = {
-            "rules": [
-                [_pattern_config(r.pattern), _spec_config(r.spec)] for r in self.rules
-            ]
-        }
+        rows: list[Any] = []
+        for i, rule in enumerate(self.rules):
+            with _at(f"Rules.get_config: rule {i}"):
+                rows.append([pattern_config(rule.pattern), _spec_config(rule.spec)])
+        config: dict[str, Any] = {"rules": rows}
         if self.default is not None:
-            config["default"] = _spec_config(self.default)
+            with _at("Rules.get_config: default"):
+                config["default"] = _spec_config(self.default)
         return config | ({} if self.strict else {"strict": False})
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Return the rules that `get_config` describes."""
-        given = dict(config)
-        try:
-            rules = [(_read_pattern(p), _read_spec(s)) for p, s in given.pop("rules")]
-            default = given.pop("default", None)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"Rules.from_config: needs a list of [pattern, initializer]: {error}."
-            ) from None
-        return cls(rules, None if default is None else _read_spec(default), **given)
+        """Return the rules that `get_config` describes.
+
+        Raises:
+            ValueError: Data that it does not write; the message says which rule.
+            TypeError: The same, of another kind.
+        """
+        where = "Rules.from_config"
+        with _at(where):
+            given = read_whole(config)
+        rows: list[Any] = []
+        for i, row in enumerate(given.pop("rules")):
+            with _at(f"{where}: rule {i}"):
+                pattern, initializer = read_row(row)
+                rows.append((pattern, _read_spec(initializer)))
+        if given.get("default") is not None:
+            with _at(f"{where}: default"):
+                given["default"] = _read_spec(given["default"])
+        return cls(rows, **given)
+
+
+@contextlib.contextmanager
+def _at(where: str) -> Generator[None]:
+    """Say where in the rules something is refused."""
+    try:
+        yield
+    except Refused as refused:
+        raise refused.at(where) from None
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{where}: {error}") from None
 
 
 def _rule(number: int, row: Any) -> Rule:
     where = f"Rules: rule {number}"
     if isinstance(row, str) or not isinstance(row, Sequence) or len(row) != 2:  # pyright: ignore[reportUnknownArgumentType]  # users pass anything
-        raise TypeError(f"{where}: must be a pair (pattern, initializer), got {row!r}.")
+        raise TypeError(
+            f"{where}: must be a pair (pattern, initializer), got {shown(row)}."
+        )
     pattern, initializer = cast("Sequence[Any]", row)
-    try:
+    with _at(where):
         chooser(pattern)
-    except Refused as refused:
-        raise refused.at(where) from None
-    return Rule(pattern, _spec(initializer))
+        return Rule(pattern, _spec(initializer))
 
 
 def _spec(value: Any) -> Spec:
     return value if isinstance(value, Spec) else Spec(value)
 
 
-def _split(value: Any) -> Any:
-    """Return a stream as a path: text is split as the paths of leaves are."""
-    if value is None or isinstance(value, (str, int)):
-        return None if value is None else clean_path((value,))
-    if not isinstance(value, (tuple, list)):
-        return value
-    return clean_path(x for x in cast("Sequence[Any]", stream(value)))
+def _stream(value: Any) -> Any:
+    """Accept a stream, whose text is split as the paths of leaves are."""
+    if value is None:
+        return None
+    parts = cast("Any", value) if isinstance(value, (tuple, list)) else (value,)
+    path = clean_path(plain_path(parts))
+    if not path:
+        raise Refused(f"a stream needs a part, got {value!r}; give a name, or None.")
+    return stream(path)
 
 
 def _show(pattern: Any) -> str:
@@ -214,12 +240,7 @@ def _show(pattern: Any) -> str:
         flags = compiled.flags & ~re.UNICODE
         more = f", {flags}" if flags else ""
         return f"re.compile({compiled.pattern!r}{more})"
-    return repr(pattern) if isinstance(pattern, str) else _name_of(pattern)
-
-
-def _name_of(x: Any) -> str:
-    name = getattr(x, "__qualname__", None)
-    return name if isinstance(name, str) else repr(x)
+    return repr(pattern) if isinstance(pattern, str) else name_of(pattern)
 
 
 def _given(spec: Spec) -> dict[str, Any]:
@@ -234,26 +255,7 @@ def _extras(spec: Spec) -> str:
 
 
 def _plain(spec: Spec) -> str:
-    return repr(spec) if _extras(spec) else _name_of(spec.initializer)
-
-
-def _pattern_config(pattern: Any) -> Any:
-    if isinstance(pattern, str):
-        return pattern
-    if isinstance(pattern, re.Pattern):
-        compiled = cast("re.Pattern[str]", pattern)
-        return {"regex": compiled.pattern, "flags": int(compiled.flags)}
-    raise TypeError(
-        f"Rules.get_config: the predicate {_name_of(pattern)} is no data; "
-        "give a glob or a regex."
-    )
-
-
-def _read_pattern(config: Any) -> Any:
-    if isinstance(config, Mapping):
-        read = cast("Mapping[str, Any]", config)
-        return re.compile(read["regex"], read.get("flags", 0))
-    return config
+    return repr(spec) if _extras(spec) else name_of(spec.initializer)
 
 
 def _spec_config(spec: Spec) -> dict[str, Any]:
@@ -262,11 +264,4 @@ def _spec_config(spec: Spec) -> dict[str, Any]:
 
 
 def _read_spec(config: Any) -> Spec:
-    if not isinstance(config, Mapping):
-        return _spec(config)
-    given = dict(cast("Mapping[str, Any]", config))
-    if "initializer" not in given:
-        return _spec(given)
-    if "fan" in given:
-        given["fan"] = cast("Declaration", from_plain(given["fan"]))
-    return Spec(**given)
+    return Spec(**read_spec(config, [field.name for field in dataclasses.fields(Spec)]))

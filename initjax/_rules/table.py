@@ -1,0 +1,144 @@
+"""What a plan prints: a row for leaves alike, totals of rules, one leaf explained."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .._core.initializer import Initializer
+from .._engine.table import human_bytes, table
+from .._fans.fans import Fans
+from ..laws.wrapper import Wrapper
+
+
+@dataclasses.dataclass(frozen=True)
+class PlanRow:
+    """What one leaf gets.
+
+    Attributes:
+        path: The leaf's path, "layers/0/kernel".
+        shape: Its shape.
+        dtype: The dtype it is made in.
+        rule: The pattern of the rule that matched, or "default".
+        law: The initializer.
+        fans: (fan_in, fan_out) of each part, or of the whole; () if no law or
+            declaration says.
+        fans_from: How they were found: the declaration, or the rule of the law.
+        mean: The promised mean of an entry; None for a function.
+        std: The promised standard deviation; None for a function.
+        bytes: Of the whole array.
+        shards: In how many pieces it is spread over devices; 1 if each has the whole.
+        stream: The path that its key comes from.
+    """
+
+    path: str
+    shape: tuple[int, ...]
+    dtype: str
+    rule: str
+    law: Any
+    fans: tuple[Fans, ...]
+    fans_from: str
+    mean: complex | None
+    std: float | None
+    bytes: int
+    shards: int
+    stream: tuple[str | int, ...]
+
+
+def rows_table(rows: Sequence[PlanRow]) -> list[str]:
+    """Return a line for each leaf, one for those that differ in numerals alone."""
+    head = ("leaves", "path", "shape", "dtype", "law", "fan_in", "fan_out", "std")
+    groups = _grouped(rows, lambda r: (_starred(r), r.shape, r.dtype, r.rule, _law(r)))
+    lines = [
+        (
+            str(len(alike)),
+            _starred(alike[0]) if len(alike) > 1 else alike[0].path,
+            "x".join(map(str, alike[0].shape)) or "-",
+            alike[0].dtype,
+            _law(alike[0]),
+            "+".join(_short(f.fan_in) for f in alike[0].fans) or "-",
+            "+".join(_short(f.fan_out) for f in alike[0].fans) or "-",
+            _number(alike[0].std),
+        )
+        for alike in groups
+    ]
+    return table(head, lines, right=(0, 5, 6, 7))
+
+
+def rules_table(rows: Sequence[PlanRow]) -> list[str]:
+    """Return the totals of each rule."""
+    totals = [
+        (
+            str(len(ruled)),
+            ruled[0].rule,
+            f"{sum(math.prod(row.shape) for row in ruled):,}",
+            human_bytes(sum(row.bytes for row in ruled)),
+        )
+        for ruled in _grouped(rows, lambda row: row.rule)
+    ]
+    return table(("leaves", "rule", "parameters", "bytes"), totals, right=(0, 2, 3))
+
+
+def explained(row: PlanRow) -> str:
+    """Return what a leaf gets, and why."""
+    fans = " + ".join(f"({_short(f.fan_in)}, {_short(f.fan_out)})" for f in row.fans)
+    lines = [
+        f"{row.path}: {row.dtype}{list(row.shape)}, {human_bytes(row.bytes)}, "
+        f"in {row.shards} shard{'s' * (row.shards > 1)}",
+        f"  rule    {row.rule}",
+        f"  law     {_law(row)}",
+        f"  fans    {f'{fans} (in, out), by ' * bool(fans)}{row.fans_from}",
+        f"  entries mean {_number(row.mean)}, std {_number(row.std)}",
+        f"  stream  fold_in_path(key, {', '.join(map(repr, row.stream))})",
+    ]
+    return "\n".join(lines)
+
+
+def _grouped(
+    rows: Sequence[PlanRow], key: Callable[[PlanRow], Any]
+) -> list[list[PlanRow]]:
+    groups: dict[Any, list[PlanRow]] = {}
+    for row in rows:
+        groups.setdefault(key(row), []).append(row)
+    return list(groups.values())
+
+
+def _starred(row: PlanRow) -> str:
+    return re.sub(r"\b\d+\b", "*", row.path)
+
+
+def _law(row: PlanRow) -> str:
+    return _law_text(row.law)
+
+
+def _law_text(law: Any) -> str:
+    if not isinstance(law, Initializer):
+        return getattr(law, "__qualname__", repr(law))
+    if not isinstance(law, Wrapper):
+        return repr(dataclasses.replace(law, fan=None))
+    name = type(law).__qualname__
+    field = _SHOWN.get(name, "seed")
+    return f"{name}({_law_text(law.initializer)}, {_brief(getattr(law, field))})"
+
+
+_SHOWN = {  # what tells a law of laws from others, besides the law
+    **{"Scaled": "by", "PerLayer": "scales", "MuP": "base_fan"},
+    **{"WithRow": "index", "PerPart": "parts", "ICNR": "factor"},
+}
+
+
+def _brief(x: Any) -> str:
+    if isinstance(x, float):
+        return f"{x:.4g}"
+    return f"{len(x)} scales" if isinstance(x, tuple) and len(x) > 2 else str(x)
+
+
+def _short(fan: float) -> str:
+    return str(fan) if isinstance(fan, int) else f"{fan:.4g}"
+
+
+def _number(x: complex | None) -> str:
+    return "?" if x is None else f"{x:.4g}"
