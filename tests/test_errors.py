@@ -175,6 +175,9 @@ VALUES = {
         "axis 1 is in both out_axis and batch_axis (in_axis=(0,), out_axis=(1,), "
         "batch_axis=(1,)); an axis has one role: list it once."
     ),
+    "WithRow(initializer=Ones(), index='2:')(key, shape=(2147483648,))": (
+        "rows are counted in 32 bits, got 2147483648; give fewer."
+    ),
     # declarations
     "Given(fan_in=nan)": "fan_in must be positive and finite.",
     "Given(fan_in=1, fan_out=-1)": "fan_out must be positive and finite.",

@@ -38,6 +38,10 @@ class Shy:
     def __repr__(self):
         raise RuntimeError("no repr")
 
+    def _repr_pretty_(self, printer, cycle):
+        """Tell hypothesis what to show."""
+        printer.text("Shy()")
+
 
 def nested(depth, wrap, inner):
     for _ in range(depth):
@@ -188,6 +192,11 @@ def constructed(cls):
     )
 
 
+def ruled(pattern, initializer):
+    """A saved rule."""
+    return Call(ij.Rules.from_config, ({"rules": [[pattern, initializer]]},))
+
+
 LAW = ij.HeNormal()
 FANS = "einsum dense_general conv layout stacked experts fused embedding".split()
 WRAPS = "scaled per_layer mup depth_scaled deepnorm fixup t_fixup".split()
@@ -198,6 +207,8 @@ DOORS = st.one_of(
     calls(ij.deserialize, ij.serialize(LAW), {}),
     calls(ij.serialize, LAW, "keras3"),
     calls(ij.register, ij.HeNormal),
+    calls(ij.Rules.from_config, ij.Rules([("**", LAW)]).get_config()),
+    st.builds(ruled, st.just("**") | VALUES, VALUES),
     *[calls(ij.clone_initializer, init, "a") for init in (LAW, len)],
     st.builds(lambda n: Call(ij.clone_initializer, (LAW,), {"num": n}), FEW),
     calls(ij.fold_in_path, KEY, "a", 1),

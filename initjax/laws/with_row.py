@@ -158,6 +158,8 @@ class WithRow(Wrapper):
 
 def _runs_of(index: Any, size: int) -> Runs:
     """Return the runs of neighbouring rows that an index means, in order."""
+    if size >= 2**31:
+        raise Refused(f"rows are counted in 32 bits, got {size}; give fewer.")
     if isinstance(index, str):
         start, stop = (int(end) if end else None for end in index.split(":"))
         ends = (0 if start is None else start, size if stop is None else stop)
