@@ -57,7 +57,7 @@ class TruncatedNormal(Initializer):
         seed: Stream tag: None, an int, a str, or a path of them.
         lower: Lower bound in standard deviations from the mean; may be -inf.
         upper: Upper bound, > lower; may be inf.
-        exact_stddev: Whether `stddev` is what comes out. A traced stddev is then divided
+        exact_stddev: Whether `stddev` is what comes out. A traced one is then divided
             in float32, so the last bits may differ from those of the number itself.
         low: Least value, in place of `lower`; None leaves that; may be -inf.
         high: Greatest value, > low, in place of `upper`; may be inf.
