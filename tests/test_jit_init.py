@@ -8,6 +8,7 @@ import os
 import re
 import sys
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -337,6 +338,112 @@ def test_outputs_live_where_jit_puts_them(name):
         assert x.sharding.is_equivalent_to(expected[name].sharding, x.ndim), name
 
 
+EXPLICIT = jax.make_mesh(
+    (4, 2), ("data", "model"), axis_types=(jax.sharding.AxisType.Explicit,) * 2
+)
+ONE = Mesh(np.array(DEVICES[2:3]), ("one",))
+HOMES = {
+    "anywhere": None,
+    "device": SingleDeviceSharding(DEVICES[1]),
+    "mesh_of_one": NamedSharding(ONE, P()),
+    "replicated": NamedSharding(MESH, P()),
+    "replicated_explicit": NamedSharding(EXPLICIT, P()),
+    "spread": NamedSharding(MESH, P("data")),
+    "spread_explicit": NamedSharding(EXPLICIT, P(("data", "model"))),
+}
+LAW = ij.HeNormal()
+KEYED = {
+    "law": lambda key: LAW(key, (16, 8)),
+    "of_jax": lambda key: jax.nn.initializers.he_normal()(key, (16, 8)),
+    "split": lambda key: [
+        jax.random.normal(k, (16,)) for k in jax.random.split(key, 2)
+    ],
+    "itself": lambda key: (key, LAW(key, (16, 8)), jnp.zeros(3)),
+    "flax": lambda key: nn.Dense(8).init(key, jnp.ones((1, 8))),
+}
+
+
+@pytest.mark.parametrize("make", [jax.random.key, jax.random.PRNGKey])
+@pytest.mark.parametrize("home", HOMES)
+def test_outputs_live_where_the_key_does(home, make):
+    """Bits, devices, commitment and types are those of jit, ensembles' too."""
+    if home == "spread_explicit" and not hasattr(jax, "set_mesh"):
+        pytest.skip("JAX itself fails there before it has jax.set_mesh")
+    key = make(3)
+    if home.startswith("spread"):
+        key = jax.random.split(key, 8)
+    key = key if HOMES[home] is None else jax.device_put(key, HOMES[home])
+    for fun in KEYED.values():
+        both(jax.vmap(fun) if home.startswith("spread") else fun, key)
+
+
+def _two(key):
+    w = jax.random.normal(key, (16, 8))
+    return w, w * 2
+
+
+def _members(keys):
+    return jax.vmap(lambda k: (LAW(k, (4, 8)), LAW(jax.random.split(k)[0], (4, 8))))(
+        keys
+    )
+
+
+def _of_data(key, x):
+    w = jax.random.normal(key, (8, 16))
+    return w, x @ w, jax.random.normal(jax.random.split(key)[0], (8,))
+
+
+def _placed(how):
+    def init(key):
+        a, b = jax.random.split(key)
+        return how(jax.random.normal(a, (16, 8))), jax.random.normal(b, (4,))
+
+    return init
+
+
+ROWS, COLUMNS = NamedSharding(MESH, P("data")), NamedSharding(MESH, P(None, "data"))
+KEYS, DATA = jax.random.split(KEY, 8), jnp.linspace(0, 1, 32).reshape(4, 8)
+REACHED = {
+    "one_of_two": (_two, (KEY,), (ROWS, None)),
+    "one_of_members": (_members, (KEYS,), (ROWS, None)),
+    "all_of_members": (_members, (jax.device_put(KEYS, ROWS),), (ROWS, ROWS)),
+    "weight_of_data": (_of_data, (KEY, DATA), (ROWS, None, None)),
+    "rows_of_data": (_of_data, (KEY, jax.device_put(DATA, ROWS)), None),
+    "columns_of_data": (_of_data, (KEY, jax.device_put(DATA, COLUMNS)), None),
+    "constraint": (
+        _placed(lambda w: jax.lax.with_sharding_constraint(w, ROWS)),
+        (KEY,),
+        None,
+    ),
+    "device_put": (_placed(lambda w: jax.device_put(w, ROWS)), (KEY,), None),
+    "type": (
+        _placed(lambda w: jax.sharding.reshard(w, NamedSharding(EXPLICIT, P("data")))),
+        (jax.device_put(KEY, HOMES["replicated_explicit"]),),
+        None,
+    ),
+    "law": (
+        lambda key: (LAW(key, (16, 8), out_sharding=ROWS), jnp.zeros(3)),
+        (KEY,),
+        None,
+    ),
+    "dead_data_elsewhere": (
+        lambda key, x: (x + 1, LAW(key, (16, 8)))[1],
+        (jax.device_put(KEY, DEVICES[1]), jax.device_put(DATA, DEVICES[2])),
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REACHED)
+def test_a_sharding_reaches_what_jit_lets_it_reach(name):
+    """What asks for no place follows the shardings that the compiler sees."""
+    if name == "type" and not hasattr(jax.sharding, "reshard"):
+        pytest.skip("jax.sharding.reshard is newer")
+    fun, args, shardings = REACHED[name]
+    options = {} if shardings is None else {"out_shardings": shardings}
+    both(fun, *args, **options)
+
+
 @pytest.mark.skipif(not hasattr(jax, "set_mesh"), reason="jax.set_mesh is newer")
 @pytest.mark.parametrize("kind", ["Auto", "Explicit"])
 @pytest.mark.parametrize("specs", [NOTHING, SPREAD], ids=["nothing", "specs"])
@@ -447,6 +554,56 @@ def test_the_checker_of_keys_sees_the_whole_program():
             ij.jit_init(reused)(jax.random.key(1))
         plan = ij.jit_init(lambda k: jax.random.normal(k, (2,))).lower(KEY)
     assert plan.whole == "jax_debug_key_reuse is on"
+
+
+def _update(flag, value):
+    @contextlib.contextmanager
+    def mode():
+        before = getattr(jax.config, flag)
+        jax.config.update(flag, value)
+        try:
+            yield
+        finally:
+            jax.config.update(flag, before)
+
+    return mode
+
+
+MODES = {
+    "disable_jit": jax.disable_jit,
+    "debug_nans": lambda: jax.debug_nans(True),
+    "debug_infs": lambda: jax.debug_infs(True),
+    "tracer_leaks": jax.checking_leaks,
+    "log_compiles": jax.log_compiles,
+    "explain_misses": _update("jax_explain_cache_misses", True),
+    "enable_checks": _update("jax_enable_checks", True),
+    "rank_promotion": lambda: jax.numpy_rank_promotion("raise"),
+    "dtype_promotion": lambda: jax.numpy_dtype_promotion("strict"),
+    **{
+        f"guard_{level}": functools.partial(jax.transfer_guard, level)
+        for level in ("log", "disallow")
+    },
+}
+TABLE = np.arange(1 << 15, dtype=np.float32)
+
+
+def _of_every_kind(key):
+    """Keys by host, by JAX, of many; numbers, tables, keys that are returned."""
+    a, b, c = jax.random.split(key, 3)
+    d = jax.random.split(a, 3)[jnp.cumsum(jnp.arange(3))[1]]
+    law = ij.RandomNormal(stddev=0.3, mean=0.1)
+    many = jax.vmap(lambda k: jax.random.normal(k, (16, 8)))(jax.random.split(b, 2))
+    return law(d, (8, 16)), many, jnp.asarray(TABLE), c, jnp.zeros(3)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("home", ["anywhere", "replicated"])
+def test_modes_of_jax_change_nothing(mode, home):
+    key = jax.device_put(KEY, HOMES[home])
+    rbg = jax.random.key(3, impl="rbg")
+    with MODES[mode]():
+        both(_of_every_kind, key)
+        both(_two, rbg)
 
 
 def test_each_output_has_a_buffer_of_its_own():

@@ -88,7 +88,7 @@ def fused_bits(words: jax.Array, shape: tuple[int, ...], width: int) -> jax.Arra
     k0, k1 = words[..., 0], words[..., 1]
     if batch:
         k0, k1 = (k.reshape(*batch, *(1,) * len(shape)) for k in (k0, k1))
-    b0, b1 = threefry2x32(k0, k1, *counters(shape))
+    b0, b1 = threefry2x32(k0, k1, *counters((*(1,) * len(batch), *shape)))
     if width == 64:
         return (b0.astype(jnp.uint64) << 32) | b1.astype(jnp.uint64)
     return (b0 ^ b1).astype(f"uint{width}")
