@@ -25,6 +25,7 @@ LAWS = {
 RULES = Rules(LAWS.items())
 TREE = {name: jax.ShapeDtypeStruct((6, 6), jnp.float32) for name in LAWS}
 OLD = {name: jnp.zeros((6, 6)) for name in LAWS}
+SHORT = OLD | {"ones": jnp.arange(24.0).reshape(4, 6), "row": np.ones((6, 2), "f4")}
 
 
 def of_function(key):
@@ -38,6 +39,8 @@ FUNCTIONS = {
     "of a function": lambda key: ij.init_ensemble(of_function, None, key, 3),
     "reinit": lambda key: ij.reinit(OLD, RULES, key, only="*"),
     "missing": lambda key: ij.missing({"ones": OLD["ones"]}, TREE, RULES, key),
+    "rows": lambda key: ij.missing(SHORT, TREE, RULES, key, grow="rows"),
+    "mean": lambda key: ij.missing(SHORT, TREE, RULES, key, grow="mean"),
     "member": lambda key: ij.member({"a": OLD["ones"], "k": np.ones((6, 2))}, 4),
     "fingerprint": lambda key: ij.fingerprint(OLD),
 }
@@ -97,7 +100,8 @@ PLACES = {
     "a device": lambda: jax.sharding.SingleDeviceSharding(jax.devices()[1]),
     "replicated": lambda: NamedSharding(mesh(), P()),
 }
-MAKERS = [name for name in FUNCTIONS if name not in ("member", "fingerprint")]
+OTHERS = ("rows", "mean", "member", "fingerprint")
+MAKERS = [name for name in FUNCTIONS if name not in OTHERS]
 
 
 @pytest.mark.parametrize("kind", ["typed", "raw"])

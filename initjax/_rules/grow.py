@@ -97,25 +97,32 @@ def _extended(leaf: Leaf, key: Any, old: Any, home: Sharding | None) -> Any:
             "mean to draw about; say grow='rows'."
         )
     whole = _whole(home)
-    draw = _drawer(whole, axis, leaf.shape[axis] - old.shape[axis])
+    dtype = jnp.promote_types(old.dtype, jnp.float32)
+    shape = (leaf.shape[axis] - old.shape[axis], old.shape[axis])
     with jax.disable_jit(False):
-        new = draw(_beside(key, whole), _beside(old, whole))
+        weights = _beside(_normals(key, shape, dtype), whole)
+        new = _mixer(whole, axis)(weights, _beside(old, whole))
     return _appender(home, axis)(_beside(old, home), new)
 
 
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _normals(key: Any, shape: Shape, dtype: Any) -> jax.Array:
+    return RandomNormal(stddev=1.0)(key, shape, dtype)
+
+
 @functools.cache
-def _drawer(whole: Sharding | None, axis: int, more: int) -> Callable[..., jax.Array]:
-    def draw(key: Any, old: Any) -> jax.Array:
+def _mixer(whole: Sharding | None, axis: int) -> Callable[..., jax.Array]:
+    """Return what makes new rows, of normal weights of the old ones."""
+
+    def mix(weights: Any, old: Any) -> jax.Array:
         first = jnp.moveaxis(old, axis, 0)
-        rows = first.reshape(len(first), -1)
-        rows = rows.astype(jnp.promote_types(old.dtype, jnp.float32))
+        rows = first.reshape(len(first), -1).astype(weights.dtype)
         mean = rows.mean(0, keepdims=True)
-        weights = RandomNormal(stddev=1.0)(key, (more, len(rows)), rows.dtype)
         spread = (SPREAD / len(rows)) ** 0.5 * (weights @ (rows - mean))
-        new = (mean + spread).astype(old.dtype).reshape(more, *first.shape[1:])
+        new = (mean + spread).astype(old.dtype).reshape(-1, *first.shape[1:])
         return jnp.moveaxis(new, 0, axis)
 
-    return placed_run(draw, whole)
+    return placed_run(mix, whole)
 
 
 @functools.cache

@@ -174,9 +174,10 @@ def _is_box(x: Any) -> bool:
 
 def _is_stream(value: Any) -> bool:
     """Tell whether a box holds the state of a generator of NNX."""
-    kinds = (type(value), getattr(value, "type", None))
-    mro = [kind for k in kinds if isinstance(k, type) for kind in k.__mro__]
-    return any(kind.__module__ == "flax.nnx.rnglib" for kind in mro)
+    kind: type = type(value)
+    if kind.__name__ == "VariableState":  # of older Flax, which says what it is of
+        kind = value.type
+    return any(k.__module__ == "flax.nnx.rnglib" for k in kind.__mro__)
 
 
 def _is_key(dtype: Any) -> bool:
