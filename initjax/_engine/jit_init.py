@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import functools
-import inspect
+import types
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 from jax.core import Tracer
-from jax.sharding import PartitionSpec, Sharding
 
 from .._core.arguments import in_trace
-from .canonical import Same
 from .execute import Engine, Report
 from .hostkeys import host_keys
 from .keys import size_of
+from .options import check_options, is_placement, listed, static_places
 from .outline import outline
 from .placing import Order, Undecided, asked, bound, place
 from .plan import SetupPlan, plan_of, plan_of_whole
@@ -63,7 +62,7 @@ class JitInit:
                 f"jit_init(progress={progress!r}): progress is True, False or None; "
                 "give True for a bar."
             )
-        numbers, names = _listed(static_argnums), _listed(static_argnames)
+        numbers, names = listed(static_argnums), listed(static_argnames)
         options: dict[str, Any] = {
             "out_shardings": out_shardings,
             "static_argnums": numbers,
@@ -72,10 +71,10 @@ class JitInit:
         given = {name: x for name, x in options.items() if x is not None and x != ()}
         self._jitted = jax.jit(fun, **given)
         self._fun, self._progress = fun, progress
-        self._outputs: dict[Same, tuple[Any, Order]] = {}
-        self._static = _static_places(fun, numbers, names)
-        self._has_layouts = not all(map(_is_placement, jax.tree.leaves(out_shardings)))
-        functools.update_wrapper(self, fun)
+        self._outputs: Outputs = weakref.WeakKeyDictionary()
+        self._static = static_places(fun, numbers, names)
+        self._has_layouts = not all(map(is_placement, jax.tree.leaves(out_shardings)))
+        functools.update_wrapper(self, fun, updated=())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Initialize: what `jax.jit(fun)` would return, bit for bit."""
@@ -104,6 +103,31 @@ class JitInit:
             return plan_of_whole(jax.tree.leaves(call.outputs), call.engine.reason)
         return plan_of(call.engine, _paths(call.outputs))
 
+    def trace(self, *args: Any, **kwargs: Any) -> Any:
+        """Return what `jax.jit(fun).trace` does: `jax.export` takes it."""
+        return self._jitted.trace(*args, **kwargs)
+
+    def eval_shape(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the types of what a call returns, as `jax.jit(fun).eval_shape`."""
+        return self._jitted.eval_shape(*args, **kwargs)
+
+    def clear_cache(self) -> None:
+        """Forget what was traced and compiled for this function."""
+        for jaxpr in (*self._outputs,):
+            _ENGINES.pop(jaxpr, None)
+        self._outputs.clear()
+        self._jitted.clear_cache()  # pyright: ignore[reportAttributeAccessIssue]  # public, and not in JAX's stubs
+
+    def __get__(self, owner: Any, kind: type | None = None) -> Any:
+        """Bind to an object, as a method: it is the first argument."""
+        del kind
+        return self if owner is None else types.MethodType(self, owner)
+
+    def __deepcopy__(self, memo: Any) -> JitInit:
+        """Return this function itself, as functions are copied."""
+        del memo
+        return self
+
     def _trace(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call:
         """Trace the function, or find that it is traced, cut and compiled already."""
         traced = self._jitted.trace(*args, **kwargs)
@@ -128,15 +152,15 @@ class JitInit:
 
     def _described(self, traced: Any) -> tuple[Any, Order]:
         """Return the types of a trace's outputs, and where each is wanted."""
-        key = Same(traced.jaxpr)
-        if key not in self._outputs:
+        if traced.jaxpr not in self._outputs:
             outputs = traced.out_info
             wanted = tuple(asked(x.sharding) for x in jax.tree.leaves(outputs))
-            self._outputs[key] = outputs, wanted
-        return self._outputs[key]
+            self._outputs[traced.jaxpr] = outputs, wanted
+        return self._outputs[traced.jaxpr]
 
 
 # as long as JAX keeps a trace, so that equal functions share what was compiled
+Outputs = weakref.WeakKeyDictionary[Any, tuple[Any, Order]]
 Engines = weakref.WeakKeyDictionary[Any, dict[Any, Engine | Whole]]
 _ENGINES: Engines = weakref.WeakKeyDictionary()
 
@@ -171,35 +195,6 @@ def _run_whole(
     return outputs
 
 
-def _listed(x: Any) -> tuple[Any, ...]:
-    return (x,) if isinstance(x, (int, str)) else tuple(x)
-
-
-def _static_places(
-    fun: Callable[..., Any], numbers: tuple[int, ...], names: tuple[str, ...]
-) -> tuple[set[int], set[str]]:
-    """Return the static arguments by place and by name.
-
-    As `jax.jit` does: where only one is given, the other follows from the signature.
-    """
-    try:
-        parameters = list(inspect.signature(fun).parameters.values())
-    except (ValueError, TypeError):
-        return set(numbers), set(names)
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    listed = [p.name for p in parameters if p.kind in kinds]
-    numbers = tuple(i + len(listed) if i < 0 else i for i in numbers)
-    if not names:
-        return set(numbers), {listed[i] for i in numbers if i < len(listed)}
-    if not numbers:
-        return {i for i, name in enumerate(listed) if name in names}, set(names)
-    return set(numbers), set(names)
-
-
-def _is_placement(x: Any) -> bool:
-    return isinstance(x, (Sharding, PartitionSpec))
-
-
 def _flag(name: str) -> bool:
     return bool(getattr(jax.config, name))
 
@@ -213,13 +208,14 @@ def _paths(tree: Any) -> list[str]:
 
 
 def jit_init(
-    fun: Callable[..., Any],
+    fun: Callable[..., Any] | None = None,
     *,
     out_shardings: Any = None,
     static_argnums: int | Iterable[int] = (),
     static_argnames: str | Iterable[str] = (),
     progress: bool | None = None,
-) -> JitInit:
+    **others: Any,
+) -> Any:
     """Return `fun` compiled in pieces: use it in place of `jax.jit(fun)`.
 
     `jax.jit` makes one program in which every parameter is a chain of its own, so
@@ -232,23 +228,32 @@ def jit_init(
     Args:
         fun: Any function that makes parameters: `model.init` of Flax or Haiku, a
             function that builds an NNX or Equinox model and returns its arrays, a vmap
-            of one over keys. It is not changed.
+            of one over keys. It is not changed. Without it, a decorator.
         out_shardings: Where the outputs live, as `jax.jit` takes it: one sharding or a
             tree of them that is a prefix of the outputs; None leaves it to JAX.
         static_argnums: Arguments that are compile-time constants, by place.
         static_argnames: The same by name.
         progress: True shows a bar of arrays and bytes done, drawn by rich.
+        **others: Options of `jax.jit` that have no place here, each refused by name.
 
     Returns:
-        A function with `fun`'s arguments and results, and a method
-        `lower(*args, **kwargs)` that returns the plan of a call. Under an outer trace
-        it is `fun` itself. A second call with arguments of the same shapes traces and
-        compiles nothing. No two outputs share a buffer.
+        A `JitInit`: a function with `fun`'s arguments and results. Its method
+        `lower(*args, **kwargs)` returns the plan of a call; `trace`, `eval_shape` and
+        `clear_cache` are those of a jitted function, `jax.export` takes it, and as an
+        attribute of a class it is a method. Under an outer trace it is `fun` itself. A
+        second call with arguments of the same shapes traces and compiles nothing. No
+        two outputs share a buffer.
 
     Raises:
-        TypeError: `fun` is not callable, or `progress` not a bool or None.
+        TypeError: `fun` is not callable, `progress` not a bool or None; an option of
+            `jax.jit` that has no place here.
         ImportError: At a call with `progress=True` without rich.
 
         What `fun` or `jax.jit` raises, at the call, unchanged.
     """
-    return JitInit(fun, out_shardings, static_argnums, static_argnames, progress)
+    check_options(others)
+
+    def make(fun: Callable[..., Any]) -> JitInit:
+        return JitInit(fun, out_shardings, static_argnums, static_argnames, progress)
+
+    return make if fun is None else make(fun)

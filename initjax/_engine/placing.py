@@ -9,6 +9,7 @@ from typing import Any
 import jax
 from jax.core import Tracer
 from jax.sharding import (
+    AxisType,
     Mesh,
     NamedSharding,
     PartitionSpec,
@@ -91,6 +92,10 @@ def _check_arguments(
     for _, index in host.inputs:
         if not _is_readable(given[index]):
             raise Undecided("the keys are spread over several processes")
+    in_use = not jax.sharding.get_abstract_mesh().empty
+    if not in_use and any(_is_explicit(atom.aval) for atom in graph.inputs):
+        # JAX 0.10 rounds otherwise where types carry a mesh
+        raise Undecided("an argument's type has a mesh that is not in use")
     if not any(map(_is_spread, _read(pieces, host, given))):
         return
     typed = any(_is_typed(atom.aval) for atom in graph.inputs)
@@ -208,6 +213,11 @@ def _is_spread(sharding: Sharding | None) -> bool:
 def _is_typed(aval: Any) -> bool:
     """Tell whether a value's type says along which axes of a mesh it is spread."""
     return any(axes is not None for axes in aval.sharding.spec)
+
+
+def _is_explicit(aval: Any) -> bool:
+    """Tell whether a value's type names a mesh whose axes are explicit."""
+    return AxisType.Explicit in aval.sharding.mesh.axis_types
 
 
 def _of_type(aval: Any, home: Sharding | None) -> Sharding | None:

@@ -14,6 +14,10 @@ from .keys import size_of
 from .program import hindrance
 from .table import human_bytes, table
 
+_OF_ONE_PROGRAM = frozenset(
+    "compile as_text compiler_ir cost_analysis memory_analysis in_tree out_info".split()
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class ProgramRow:
@@ -61,6 +65,15 @@ class SetupPlan:
         if self.whole is not None:
             return f"all {self.outputs} outputs: {self.whole}"
         return "\n".join(f"{path}: {why}" for path, why in self.fallbacks.items())
+
+    def __getattr__(self, name: str) -> Any:
+        """Refuse what a lowered function has and a plan has not."""
+        if name in _OF_ONE_PROGRAM:
+            raise AttributeError(
+                f"SetupPlan.{name}: a plan is of several programs; "
+                f"use jax.jit(fun).lower(...).{name} for the function as one."
+            )
+        raise AttributeError(f"SetupPlan has no attribute {name!r}")
 
     def __str__(self) -> str:
         """Return the table of programs, the totals and the fallbacks."""
