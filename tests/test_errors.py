@@ -683,6 +683,12 @@ OTHERS = [
         for made in (lambda: nested(5000), cyclic)
     ],
     (
+        lambda key: ij.HeNormal.from_config({"seed": {"class_name": 10**5000}}),
+        TypeError,
+        "HeNormal.from_config(dict(...)): needs a class_name that is a str, got "
+        "int(...); give {'class_name': ..., 'config': {...}}.",
+    ),
+    (
         lambda key: ij.get("x" * 10**6),
         ValueError,
         f"get('{'x' * 199}...): unknown initializer '{'x' * 199}...; "

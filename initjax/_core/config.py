@@ -91,7 +91,8 @@ def _from_plain(value: Any) -> Any:
     if not isinstance(value, Mapping):
         return value
     node = cast("Mapping[str, Any]", value)
-    reader = _READERS.get(str(node.get("class_name")))
+    name = node.get("class_name")
+    reader = _READERS.get(name) if isinstance(name, str) else None
     if reader is None:
         return from_node(node)
     inner = node.get("config")
@@ -184,7 +185,10 @@ def read_fields(config: Mapping[str, Any], fields: set[str]) -> dict[str, Any]:
     """Return constructor arguments from a config in Keras's spelling or ours."""
     if not isinstance(config, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # files hold anything
         raise Refused(f"needs a dict, got {type(config).__name__}.", TypeError)
-    given = {str(name): from_plain(value) for name, value in config.items()}
+    given = {
+        name if isinstance(name, str) else shown(name): from_plain(value)  # pyright: ignore[reportUnnecessaryIsInstance]  # as above
+        for name, value in config.items()
+    }
     if "in_axis" not in fields:  # no law that scales with fans
         return given
     if not given.keys().isdisjoint(_KERAS_AXES):
