@@ -37,10 +37,10 @@ def test_other_generators_and_modes_go_through_jax_random(impl, partitionable):
 
 
 @pytest.mark.parametrize(
-    "shape", [(3, 2**20, 2**13), (2**17, 2**17, 5), (2**30 + 1, 9)]
+    "shape", [(3, 2**20, 2**13), (2**17, 2**17, 5), (2**30 + 1, 9), (2, 2**31)]
 )
 def test_counters_go_on_beyond_32_bits(shape):
-    """The last elements of an array of over 2^32, which is never built."""
+    """The last elements of an array of 2^32 and more, which is never built."""
 
     @jax.jit
     def tail(key):

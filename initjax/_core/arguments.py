@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +19,7 @@ from .values import held, numeric_dtype
 
 MISSING: Any = ...  # stands for an argument that a call needs and did not get
 Shape = tuple[int, ...]
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def needs(dtype: np.dtype[Any], *kinds: str) -> None:
@@ -120,6 +123,17 @@ def show_dtype(dtype: Any) -> str:
     except Refused:
         kind = None
     return shown(dtype) if kind is None else kind.name
+
+
+def signed(call: F) -> F:
+    """Return a function whose signature asks for what `MISSING` stands for."""
+    whole = inspect.signature(call)
+    asked = [
+        p.replace(default=p.empty) if p.default is MISSING else p
+        for p in whole.parameters.values()
+    ]
+    call.__signature__ = whole.replace(parameters=asked)  # type: ignore[attr-defined]
+    return call
 
 
 def as_shape(shape: Any, key: Any = None) -> Shape:

@@ -143,7 +143,9 @@ def counters(
         if start is not None:
             index = index + start[axis]
         if not wide:
-            lo = lo + index * stride if stride > 1 else lo + index
+            # as uint32: JAX reads a Python int as int32, which 2**31 overflows
+            step = index * jnp.uint32(stride % 2**32) if stride > 1 else index
+            lo = lo + step
             continue
         step_hi, step_lo = _multiply_wide(index, stride)
         lo = lo + step_lo

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from .arguments import MISSING
+from .arguments import MISSING, signed
 
 
 @dataclasses.dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
@@ -23,6 +23,7 @@ class Bound:
         """The name of the law's class, as functions have one."""
         return type(self.initializer).__name__
 
+    @signed
     def __call__(
         self,
         shape: Sequence[int] = MISSING,

@@ -15,7 +15,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from .._errors import Refused, shown
 from .._fans.declaration import Parts, vector_fans
 from .._fans.fans import Fans
-from .arguments import MISSING, as_asked, as_dtype, as_shape, place_of
+from .arguments import MISSING, as_asked, as_dtype, as_shape, place_of, signed
 from .bound import Bound
 from .compile import Draw, prepare
 from .composed import clones_of, draw_of, law_of
@@ -86,6 +86,7 @@ class Initializer(Constructed, Value):
         except Refused as refused:
             raise refused.at(shown(self)) from None
 
+    @signed
     def __call__(
         self,
         key: jax.Array = MISSING,
