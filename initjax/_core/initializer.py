@@ -22,7 +22,7 @@ from .composed import clones_of, draw_of, law_of
 from .config import read_fields, to_plain
 from .constructed import Constructed
 from .fields import Check, checked, declaration, default_dtype, stream
-from .own import Value, kept
+from .own import Value, is_traced, kept
 from .placement import resolve
 from .promise import Law
 from .streams import as_key
@@ -127,6 +127,12 @@ class Initializer(Constructed, Value):
         """
         try:
             kind = as_dtype(self.dtype if dtype is None else dtype)
+            if is_traced(self):
+                raise Refused(
+                    "promises are of numbers, and the law holds a traced one; ask "
+                    "outside of the traced function.",
+                    TypeError,
+                )
             return self._promise(as_shape(shape), kind)
         except Refused as refused:
             raise refused.at(place_of(f"{shown(self)}.law(", shape, dtype)) from None
