@@ -228,7 +228,7 @@ def test_traced_numbers_draw_what_numbers_do(name):
     """In jit and vmap, however the array is made up."""
     law = TRACED[name]
     fans = [fan for fan in DECLARED if fits(dataclasses.replace(law(0.3), fan=fan))]
-    assert len(fans) > 1
+    assert fans  # some fit stacked parts alone
     dtype = "bfloat16" if " of " in name else "float32"
 
     def draw(s):
