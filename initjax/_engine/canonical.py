@@ -11,24 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
-
-class Same:
-    """Stands for a value that is equal to itself alone."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: Any) -> None:
-        """Keep the value, so that its identity stays its own."""
-        self.value = value
-
-    def __eq__(self, other: object) -> bool:
-        """Compare by identity."""
-        return isinstance(other, Same) and self.value is other.value
-
-    def __hash__(self) -> int:
-        """Hash the identity."""
-        return id(self.value)
-
+from .._core.own import Itself
 
 _TOKENS: dict[Hashable, int] = {}
 _JAXPRS: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
@@ -50,7 +33,7 @@ def canonical(value: Any) -> Hashable:
     try:
         hash(value)
     except TypeError:
-        return Same(value)
+        return Itself(value)
     return (type(value), value)
 
 
@@ -58,9 +41,9 @@ def _number(value: Any) -> Hashable:
     if isinstance(value, jax.Array) and jnp.issubdtype(
         value.dtype, jax.dtypes.prng_key
     ):
-        return Same(value)
+        return Itself(value)
     if getattr(value, "nbytes", 0) > 1 << 16:
-        return Same(value)
+        return Itself(value)
     array = np.asarray(value)
     return (type(value), str(array.dtype), array.shape, array.tobytes())
 

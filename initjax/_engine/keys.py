@@ -7,10 +7,10 @@ import math
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from .._core.bits import threefry2x32
+from .._core.streams import is_typed as is_key
 
 Host = np.ndarray[Any, Any]
 
@@ -36,11 +36,6 @@ def kind_of(dtype: Any) -> KeyKind:
 
     data = jax.eval_shape(look, jax.ShapeDtypeStruct((), dtype))
     return KeyKind(found[0], data.shape)
-
-
-def is_key(aval: Any) -> bool:
-    """Tell whether a value is an array of typed keys."""
-    return jnp.issubdtype(aval.dtype, jax.dtypes.prng_key)
 
 
 def size_of(aval: Any) -> int:

@@ -19,7 +19,7 @@ from .._core.promise import Law
 from .._errors import Refused
 from .._registry import named
 from .scaled import Scaled
-from .wrapper import Wrapper
+from .wrapper import Wrapper, axis_of
 
 Shape = tuple[int, ...]
 
@@ -112,12 +112,7 @@ class ICNR(Wrapper):
             if len(outputs) != 1:
                 raise Refused(f"{self.fan!r} has several output axes; give axis=.")
             axis = kept[outputs[0]]
-        if not -len(shape) <= axis < len(shape):
-            raise Refused(
-                f"axis={axis} is out of range for a shape of rank {len(shape)}; "
-                "give the axis of the outputs."
-            )
-        return axis % len(shape)
+        return axis_of(axis, shape, "outputs")
 
 
 def _smaller(shape: Shape, axis: int, copies: int) -> Shape:

@@ -21,7 +21,7 @@ from .._core.streams import is_key
 from .._errors import Refused
 from .._registry import named
 from .scaled import scaled_law, times
-from .wrapper import Wrapper
+from .wrapper import Wrapper, axis_of
 
 Shape = tuple[int, ...]
 
@@ -80,12 +80,7 @@ class PerLayer(Wrapper):
         return mixture_law(layers, [1.0] * len(layers))
 
     def _axis(self, shape: Shape) -> int:
-        if not -len(shape) <= self.axis < len(shape):
-            raise Refused(
-                f"axis={self.axis} is out of range for a shape of rank {len(shape)}; "
-                "give the axis of the layers."
-            )
-        axis = self.axis % len(shape)
+        axis = axis_of(self.axis, shape, "layers")
         if shape[axis] != len(self.scales):
             raise Refused(
                 f"has {len(self.scales)} scales, the shape {shape[axis]} layers along "

@@ -24,7 +24,7 @@ from .._errors import Refused, shown
 from .._registry import named
 from .constant import Constant
 from .scaled import Scaled
-from .wrapper import Wrapper, as_law
+from .wrapper import Wrapper, as_law, axis_of
 
 Shape = tuple[int, ...]
 Runs = tuple[tuple[int, int], ...]
@@ -147,12 +147,7 @@ class WithRow(Wrapper):
 
     def _runs(self, shape: Shape) -> tuple[int, Runs]:
         """Return the axis, and the rows as first and last of each run, in order."""
-        if not -len(shape) <= self.axis < len(shape):
-            raise Refused(
-                f"axis={self.axis} is out of range for a shape of rank {len(shape)}; "
-                "give the axis of the rows."
-            )
-        axis = self.axis % len(shape)
+        axis = axis_of(self.axis, shape, "rows")
         return axis, _runs_of(self.index, shape[axis])
 
 

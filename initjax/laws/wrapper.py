@@ -32,6 +32,16 @@ def as_law(value: Any) -> Initializer:
     return found
 
 
+def axis_of(axis: int, shape: Shape, what: str) -> int:
+    """Count an axis from the front, or refuse one that the shape does not have."""
+    if not -len(shape) <= axis < len(shape):
+        raise Refused(
+            f"axis={axis} is out of range for a shape of rank {len(shape)}; "
+            f"give the axis of the {what}."
+        )
+    return axis % len(shape)
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Wrapper(Initializer):
     """The base of laws made of a law: `seed`, `fan` and `dtype` are its own.
