@@ -56,7 +56,9 @@ LAWS = {  # one that every dtype of the law's kinds holds, and its shape
     "DeltaOrthogonal": (ij.DeltaOrthogonal(2.0), (1, 8, 8)),
     "STFT": (ij.STFT(window=None), (4, 1, 3)),
 }
-ROUNDED_TWICE = ("float8_e4m3fn", "float8_e5m2", "float8_e4m3b11fnuz")  # by old XLA
+ROUNDED_TWICE = (  # by old XLA
+    *("float4_e2m1fn", "float8_e4m3fn", "float8_e5m2", "float8_e4m3b11fnuz"),
+)
 README = pathlib.Path(__file__).parent.parent / "README.md"
 
 
