@@ -134,9 +134,11 @@ def repeated(
     x = sample(draw, key, small, dtype, numbers)
     if copies == 1 or 0 in shape:
         return x
-    output = lax.iota(jnp.int32, shape[axis])
-    source = output // copies if order == "torch" else output % small[axis]
-    return jnp.take(x, source, axis, mode="clip")  # fuses; a broadcast would not
+    # one index an element fuses with the draw; rows taken or repeated would not
+    index = [lax.broadcasted_iota(jnp.int32, shape, i) for i in range(len(shape))]
+    output = index[axis]
+    index[axis] = output // copies if order == "torch" else output % small[axis]
+    return x.at[tuple(index)].get(mode="promise_in_bounds")
 
 
 def icnr(
