@@ -1,9 +1,5 @@
 """Whole trees by rule: one equation for every leaf, whatever is around it."""
 
-import subprocess
-import sys
-import textwrap
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -12,7 +8,7 @@ import pytest
 from flax import nnx
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
-from tools import assert_moments, assert_same_bits
+from tools import assert_moments, assert_same_bits, in_two_processes
 
 import initjax as ij
 from initjax import Fan, Rules, Spec
@@ -256,15 +252,10 @@ def test_a_spec_is_read_under_a_mesh(kind):
 
 def test_two_processes_make_one_tree(tmp_path):
     """Each holds its shards, and together the tree of one process."""
-    program = textwrap.dedent(
-        """
-        import os, sys
-        os.environ["JAX_PLATFORMS"] = "cpu"
-        os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=4"
-        import jax, numpy as np
+    program = """
+        import numpy as np
         import initjax as ij
         from jax.sharding import NamedSharding, PartitionSpec as P
-        jax.distributed.initialize("127.0.0.1:" + sys.argv[1], 2, int(sys.argv[2]))
         sharding = NamedSharding(jax.make_mesh((8,), ("x",)), P("x"))
         rules = ij.Rules([("o", "orthogonal"), ("w", "he_normal")])
         tree = {name: jax.ShapeDtypeStruct((16, 8), "float32") for name in "ow"}
@@ -275,18 +266,8 @@ def test_two_processes_make_one_tree(tmp_path):
             for shard in x.addressable_shards:
                 path = f"{sys.argv[3]}/{name}{shard.index[0].start}"
                 np.save(path, np.asarray(shard.data))
-        """
-    )
-    port = str(_free_port())
-    both = [
-        subprocess.Popen(
-            [sys.executable, "-c", program, port, str(i), str(tmp_path)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )
-        for i in range(2)
-    ]  # fmt: skip
-    said = [one.communicate(timeout=120) for one in both]
-    assert [one.returncode for one in both] == [0, 0], said
+    """
+    in_two_processes(program, tmp_path)
     rules = Rules([("o", "orthogonal"), ("w", "he_normal")])
     alone = ij.init_tree(rules, {n: struct(16, 8) for n in "ow"}, jax.random.key(0))
     for name, x in alone.items():
@@ -294,14 +275,6 @@ def test_two_processes_make_one_tree(tmp_path):
         assert_same_bits(np.concatenate(parts), x, name)
     said = {(tmp_path / f"fingerprint{i}").read_text() for i in range(2)}
     assert said == {ij.fingerprint(alone)}
-
-
-def _free_port():
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 # -- parts of a tree -----------------------------------------------------------------

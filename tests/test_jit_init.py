@@ -18,7 +18,7 @@ from jax.sharding import Mesh, NamedSharding, SingleDeviceSharding
 from jax.sharding import PartitionSpec as P
 from random_inits import inits
 from setup_models import KEY, MODELS, TOKENS, Linen, ours
-from tools import wide
+from tools import in_two_processes, wide
 
 import initjax as ij
 from initjax._engine.jit_init import _ENGINES
@@ -375,6 +375,50 @@ def test_outputs_live_where_the_key_does(home, make):
     raw = make is jax.random.PRNGKey
     for fun in [*KEYED.values()][: 2 if raw else None]:
         both(jax.vmap(fun) if home.startswith("spread") else fun, key)
+
+
+def test_outputs_live_where_the_key_does_in_two_processes():
+    """Keys on one device of each process, whole on all, a member on each."""
+    in_two_processes(
+        """
+        import jax.numpy as jnp
+        import numpy as np
+        import initjax as ij
+        from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
+
+        law = ij.HeNormal()
+        rules = ij.Rules([("w", law)])
+        tree = {"w": jax.ShapeDtypeStruct((16, 8), "float32")}
+        mesh = jax.make_mesh((8,), ("x",), axis_types=(AxisType.Auto,))
+        whole, members = NamedSharding(mesh, P()), NamedSharding(mesh, P("x"))
+
+        def fun(key):
+            a, b = jax.random.split(key)
+            return law(a, (16, 8)), jax.random.normal(b, (8,)) * 0.3, jnp.zeros(3), key
+
+        def same(x, y):
+            if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
+                x, y = jax.random.key_data(x), jax.random.key_data(y)
+            assert x.committed == y.committed
+            assert x.sharding.is_equivalent_to(y.sharding, x.ndim)
+            for a, b in zip(x.addressable_shards, y.addressable_shards, strict=True):
+                assert np.asarray(a.data).tobytes() == np.asarray(b.data).tobytes()
+
+        for make in (jax.random.key, jax.random.PRNGKey):
+            everywhere = jax.jit(lambda: make(3), out_shardings=whole)
+            here = jax.device_put(make(3), jax.local_devices()[1])
+            for key in (make(3), here, everywhere()):
+                jax.tree.map(same, ij.jit_init(fun)(key), jax.jit(fun)(key))
+                expected = jax.jit(lambda key: law(key, (16, 8)))(key)
+                same(law(key, (16, 8)), expected)
+                out = ij.init_tree(rules, tree, key)["w"]
+                assert out.committed == expected.committed
+                assert out.sharding.is_equivalent_to(expected.sharding, 2)
+            keys = jax.jit(lambda: jax.random.split(make(3), 8), out_shardings=members)
+            mapped = jax.vmap(fun)
+            jax.tree.map(same, ij.jit_init(mapped)(keys()), jax.jit(mapped)(keys()))
+        """
+    )
 
 
 def _two(key):

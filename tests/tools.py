@@ -3,6 +3,10 @@
 import contextlib
 import math
 import re
+import socket
+import subprocess
+import sys
+import textwrap
 
 import jax
 import jax.numpy as jnp
@@ -75,3 +79,32 @@ def assert_refused(call, kind, message):
         assert str(caught.value) == message
     # the inner exception is not shown
     assert caught.value.__suppress_context__ or not caught.value.__context__
+
+
+_JOINED = """
+import os, sys
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=4"
+import jax
+jax.distributed.initialize("127.0.0.1:" + sys.argv[1], 2, int(sys.argv[2]))
+"""
+
+
+def in_two_processes(program, *arguments):
+    """Run a program, after `import jax`, in two processes of four devices each.
+
+    It finds the number of its process in `sys.argv[2]`, the arguments after it.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    command = [sys.executable, "-c", _JOINED + textwrap.dedent(program), port]
+    both = [
+        subprocess.Popen(
+            [*command, str(i), *map(str, arguments)],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for i in range(2)
+    ]  # fmt: skip
+    said = [one.communicate(timeout=120) for one in both]
+    assert [one.returncode for one in both] == [0, 0], said
