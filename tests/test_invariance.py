@@ -177,8 +177,12 @@ def test_small_minor_axes_do_not_change_the_bits():
 
 
 STACK = (2, 4, 8)
-DECLARED = [  # the ways in which an array of STACK is divided
+DECLARED = [  # what an array of STACK may be: one weight, or several of them
     None,
+    Fan(1, (0, 2)),
+    Fan.conv(groups=2),
+    (8, 2.5),
+    Fan.experts(0),
     Fan.fused(2, axis=-1),
     Fan.fused([2, 6], axis=-1),
     Fan.stacked(0, of=Fan.fused(2, axis=0)),
