@@ -17,7 +17,7 @@ from .._core.bits import fold_in_block
 from .._core.compile import LAW, Draw, numbers_of
 from .._core.initializer import Initializer
 from .._core.placement import Placement, place
-from .._engine.execute import SMALL, Report, compiling, moved, no_mesh
+from .._engine.execute import SMALL, Report, compiling, moved, no_mesh, put
 from .._engine.keys import KeyKind
 from .._errors import Refused, shown
 
@@ -251,17 +251,8 @@ def _run(run: Any, one: Filling, words: Any) -> jax.Array:
         return jax.device_put(
             np.full(recipe.shape, value, recipe.dtype), recipe.sharding
         )
-    x = run(*_put(run, (words, *one.numbers)))
+    x = run(*put(run, (words, *one.numbers)))
     return moved(x, recipe.sharding) if recipe.moves else x
-
-
-def _put(run: Any, given: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return what a program takes: under a guard of transfers, on its devices."""
-    # a program takes the host's arrays in a tenth of the time of an explicit transfer
-    guard = jax.config.jax_transfer_guard_host_to_device  # pyright: ignore[reportAttributeAccessIssue]  # flags are set at run time
-    if guard in (None, "allow"):
-        return given
-    return jax.device_put(given, run.input_shardings[0])
 
 
 def is_small_constant(one: Filling) -> bool:
