@@ -164,7 +164,7 @@ def compilations():
 @pytest.mark.parametrize("stack", ["loop", "remat", "vmap", "scan"])
 def test_depth_adds_no_program(stack):
     few, many = (ij.jit_init(Linen(n, stack).init).lower(KEY, TOKENS) for n in (1, 6))
-    assert len(few.programs) == len(many.programs) <= 12
+    assert few.compiled == many.compiled <= 12
     if stack != "scan":  # whose loop stays whole
         assert set(many.fallbacks) == {"['params']['Dense_0']['kernel']"}  # orthogonal
 
@@ -177,14 +177,15 @@ def test_each_program_is_compiled_once_and_nothing_the_second_time():
         return Linen(3).init(key, tokens)
 
     jitted = ij.jit_init(init)
-    programs = jitted.lower(KEY, TOKENS).programs
+    programs = jitted.lower(KEY, TOKENS).compiled
     jax.block_until_ready(jitted(KEY, TOKENS))  # key_data and its like
     jax.clear_caches()
     keys = [jax.random.key(1), jax.random.key(2)]
     again = ij.jit_init(lambda key, tokens: init(key, tokens))
     with compilations() as events:
         jax.block_until_ready(again(KEY, TOKENS))
-        assert len(programs) <= len(events) <= len(programs) + 2
+        # and numbers such as gains; what serves all shapes is there already
+        assert len(events) <= programs + 1
         del events[:]
         first, second = (again(key, TOKENS) for key in keys)
         assert events == []
@@ -230,9 +231,10 @@ def test_the_plan_is_a_table_made_before_anything_is_compiled():
     assert plan.peak >= plan.size
     assert plan.whole is None
     assert str(plan).splitlines()[0].split() == [
-        *("runs", "each", "shards", "returns", "computes")
+        *("runs", "each", "shards", "path", "returns", "computes")
     ]
-    assert re.search(r"float32\[32,128\] +truncated_normal", str(plan))
+    assert re.search(r"blocks +4 types +truncated_normal", str(plan))
+    assert re.search(r"program +float32\[32,50\] +orthogonal", str(plan))
     assert plan.explain() in str(plan).replace("\n  ", "\n")
     assert plan.explain() == (
         "['params']['Dense_0']['kernel']: factorizes a matrix (qr)"
@@ -516,7 +518,8 @@ def test_no_device_holds_a_whole_elementwise_array():
     init = ij.jit_init(fun, out_shardings=shardings)
     engine = init._trace((KEY, TOKENS), {}).engine
     spread = 0
-    for program, future in zip(engine.programs, engine.compiled, strict=True):
+    for number, future in engine.compiled.items():
+        program = engine.programs[number]
         if program.order[0].spec != P("data", "model"):
             continue
         spread += 1

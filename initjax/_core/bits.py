@@ -70,12 +70,29 @@ def split_in_two(key: jax.Array) -> tuple[jax.Array, jax.Array]:
     return fold_in_block(key, zero, zero), fold_in_block(key, zero, one)
 
 
+class Stretch(tuple[int, ...]):
+    """The shape of some entries of an array in row-major order, and where they begin.
+
+    As the shape of a draw it gives those entries, whatever the array's own shape.
+    """
+
+    start: tuple[Any, Any]
+
+    @classmethod
+    def of(cls, length: int, hi: Any, lo: Any) -> Stretch:
+        """Return the stretch that begins at the 64-bit index (hi, lo)."""
+        stretch = cls((length,))
+        stretch.start = hi, lo
+        return stretch
+
+
 def random_bits(key: jax.Array, shape: tuple[int, ...], width: int) -> jax.Array:
     """Return uniform bits as uint32 (width 32) or uint64 (width 64) for a typed key."""
     if not is_fusible(key):
         return jax.random.bits(key, shape, jnp.uint32 if width == 32 else jnp.uint64)
     _use_up(key)
-    return fused_bits(jax.random.key_data(key), shape, width)
+    bits = fused_bits if isinstance(shape, Stretch) else bits_in_one_step
+    return bits(jax.random.key_data(key), shape, width)
 
 
 def fused_bits(words: jax.Array, shape: tuple[int, ...], width: int) -> jax.Array:
@@ -88,10 +105,29 @@ def fused_bits(words: jax.Array, shape: tuple[int, ...], width: int) -> jax.Arra
     k0, k1 = words[..., 0], words[..., 1]
     if batch:
         k0, k1 = (k.reshape(*batch, *(1,) * len(shape)) for k in (k0, k1))
-    b0, b1 = threefry2x32(k0, k1, *counters((*(1,) * len(batch), *shape)))
+    b0, b1 = threefry2x32(k0, k1, *_indices(shape, len(batch)))
     if width == 64:
         return (b0.astype(jnp.uint64) << 32) | b1.astype(jnp.uint64)
     return (b0 ^ b1).astype(f"uint{width}")
+
+
+# one step in a traced function, known by its name, as a fold is
+def initjax_bits(words: jax.Array, shape: tuple[int, ...], width: int) -> jax.Array:
+    """Return `fused_bits`, so that it is found in a traced function."""
+    return fused_bits(words, shape, width)
+
+
+BITS = initjax_bits.__name__
+bits_in_one_step = jax.jit(initjax_bits, static_argnums=(1, 2))
+
+
+def _indices(shape: tuple[int, ...], batch: int) -> tuple[jax.Array, jax.Array]:
+    """Return the high and low words of every entry's index."""
+    if not isinstance(shape, Stretch):
+        return counters((*(1,) * batch, *shape))
+    hi, lo = shape.start
+    index = lax.iota(jnp.uint32, shape[0]) + lo
+    return hi + (index < lo).astype(jnp.uint32), index
 
 
 def is_fusible(key: jax.Array) -> bool:

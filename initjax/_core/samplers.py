@@ -19,6 +19,7 @@ import numpy as np
 from jax import lax
 
 from .bits import random_bits, split_in_two
+from .compile import Draw
 from .promise import TAIL, mills
 from .rounding import settle
 from .rounding import work_dtype as work_dtype
@@ -143,6 +144,20 @@ def complex_disk(key: jax.Array, shape: Shape, dtype: Any, stddev: Number) -> ja
     """Uniform on the disk around 0 with E|w|^2 = stddev^2."""
     radius, phase = _polar(key, shape, work_dtype(dtype))
     return _on_circle(jnp.sqrt(2 * radius) * stddev, phase)
+
+
+_BY_INDEX = (normal, uniform, symmetric_uniform, truncated_normal)
+
+
+def is_by_index(draw: Draw, dtype: Any) -> bool:
+    """Tell whether an entry depends on its row-major index alone, in every loop.
+
+    Not the tails, whose logarithms XLA rounds as it vectorizes the loop around them.
+    """
+    cut = dict(draw.options)
+    central = cut.get("lower", 0) <= TAIL and cut.get("upper", 0) >= -TAIL
+    known = draw.sampler in _BY_INDEX and central
+    return known and jnp.issubdtype(dtype, jnp.floating) and jnp.finfo(dtype).bits >= 16
 
 
 def _at(value: float, work: Any) -> Any:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
+import itertools
+import math
 import os
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -16,16 +17,20 @@ import numpy as np
 from jax.sharding import (
     NamedSharding,
     PartitionSpec,
-    Sharding,
     SingleDeviceSharding,
 )
 
+from .blocks import Kernel, Target, compiled, cores, draw, full, rows_of, serve
 from .hostkeys import HostKeys
+from .kernels import kernels_of
 from .keys import is_key, kind_of, size_of
+from .lifted import statics_of, values_of
 from .outline import Piece
 from .placing import Order
 from .program import factorizes, function_of, fuses, primitives, samples
+from .tape import NotByEntry, Static, Tape, keys_of, tape_of
 from .trace import Atom, Constant, Graph, Input, Result
+from .transfer import moved, no_mesh, put
 
 SMALL = 1 << 20  # bytes
 
@@ -55,6 +60,21 @@ class Program:
     def fuses(self) -> bool:
         """Whether its random bits fuse with what is computed of them."""
         return fuses(self.piece)
+
+    @functools.cached_property
+    def tape(self) -> Tape | None:
+        """What is done to each entry, where that needs no program of this shape."""
+        result, *others = self.piece.results
+        if others or result.aval.weak_type or is_key(result.aval):
+            return None
+        if not serve(self.order[0]) or _is_typed(self.piece):
+            return None
+        try:
+            tape = tape_of(self.piece)
+        except NotByEntry:
+            return None
+        known = isinstance(tape.result, Static)
+        return tape if known or fuses(self.piece, in_blocks=True) else None
 
     @property
     def spread(self) -> bool:
@@ -106,13 +126,6 @@ def _is_typed(piece: Piece) -> bool:
     return any(not atom.aval.sharding.mesh.empty for atom in piece.results)
 
 
-def no_mesh() -> contextlib.AbstractContextManager[Any]:
-    """Put the mesh in use aside: one device does the work."""
-    if jax.sharding.get_abstract_mesh().empty:
-        return contextlib.nullcontext()
-    return jax.set_mesh(None)
-
-
 def compiling(lowered: Iterable[Any]) -> list[Future[Any]]:
     """Compile programs, as many at a time as there are cores."""
     with_cores = ThreadPoolExecutor(os.cpu_count(), "initjax-compile")
@@ -162,38 +175,118 @@ class Engine:
             runs, key=lambda r: (self._takes_outputs(r.piece), r.program)
         )
         self._again = _repeats(graph, order)
+        tapes = {i: p.tape for i, p in enumerate(self.programs) if p.tape is not None}
+        self.constants = {
+            i: tape.result
+            for i, tape in tapes.items()
+            if isinstance(tape.result, Static)
+        }
+        others = {i: tape for i, tape in tapes.items() if i not in self.constants}
+        self.drawn = kernels_of(others)
+
+    def way_of(self, number: int) -> Any:
+        """Return what makes a program's arrays: the host, a kernel, or itself."""
+        if number in self.constants:
+            return "host"
+        return self.drawn[number].kernel if number in self.drawn else number
 
     @functools.cached_property
-    def compiled(self) -> list[Future[Any]]:
+    def own(self) -> list[int]:
+        """The programs that are compiled as they are."""
+        return [i for i in range(len(self.programs)) if self.way_of(i) == i]
+
+    @functools.cached_property
+    def rows(self) -> dict[Kernel, int]:
+        """The kernels, each with the rows of its blocks."""
+        sizes: dict[Kernel, list[int]] = {}
+        for piece, number in self.runs:
+            if number in self.drawn:
+                size = math.prod(piece.results[0].aval.shape)
+                sizes.setdefault(self.drawn[number].kernel, []).append(size)
+        return {kernel: rows_of(of_kernel) for kernel, of_kernel in sizes.items()}
+
+    @functools.cached_property
+    def _values(self) -> Mapping[Hashable, Any]:
+        """What is known as the function is traced, by its signature."""
+        numbers = [*self.constants.values()]
+        for one in self.drawn.values():
+            numbers.extend(statics_of(one.tape, one.places))
+        return values_of(numbers)
+
+    @functools.cached_property
+    def compiled(self) -> dict[int, Future[Any]]:
         """The executables: as many are compiled at a time as there are cores."""
-        long_first = sorted(self.programs, key=lambda p: p.fuses)
-        futures = dict(
-            zip(long_first, compiling(p.lowered for p in long_first), strict=True)
-        )
-        return [futures[program] for program in self.programs]
+        # those that take longest first
+        own = sorted(self.own, key=lambda i: self.programs[i].fuses)
+        futures = compiling(self.programs[i].lowered for i in own)
+        return dict(zip(own, futures, strict=True))
 
     def run(self, arguments: Sequence[Any], report: Report | None = None) -> list[Any]:
         """Return the function's outputs for arguments of the kinds it was made for."""
-        compiled = self.compiled
-        known = self.host.run(arguments)
         outputs: list[Any] = [None] * len(self.graph.outputs)
+
+        def done(places: Sequence[int], results: Sequence[Any]) -> None:
+            for place, result in zip(places, results, strict=True):
+                outputs[place] = result
+            if report is not None:
+                jax.block_until_ready(results)
+                report(len(results), sum(result.nbytes for result in results))
+
+        known = self.host.run(arguments)
+        with cores() as threads:
+            kernels = {
+                kernel: compiled(kernel, rows, threads)
+                for kernel, rows in self.rows.items()
+            }
+            programs = self.compiled
+            groups: dict[Kernel, list[Run]] = {}
+            for piece, number in self.runs:
+                if number in self.constants:
+                    (place,), program = piece.places, self.programs[number]
+                    value = self._values[self.constants[number].signature]
+                    shape = piece.results[0].aval.shape
+                    done((place,), [full(shape, value, program.order[0])])
+                elif number in self.drawn:
+                    kernel = self.drawn[number].kernel
+                    groups.setdefault(kernel, []).append(Run(piece, number))
+            for kernel, runs in groups.items():
+                targets = [self._target(run, known, arguments) for run in runs]
+                executable = kernels[kernel].result()
+                drawn = draw(executable, self.rows[kernel], targets, threads)
+                for run, x in zip(runs, drawn, strict=True):
+                    done(run.piece.places, [x])
         for piece, number in self.runs:
+            if number not in programs:
+                continue
             leaves = [self._value(a, known, arguments, outputs) for a in piece.leaves]
-            program, executable = self.programs[number], compiled[number].result()
+            program, executable = self.programs[number], programs[number].result()
             results = executable(*put(executable, leaves))
             if program.moves:
                 results = tuple(map(moved, results, program.order))
-            if report is not None or program.alone:
+            if program.alone:
                 jax.block_until_ready(results)
-            for place, result in zip(piece.places, results, strict=True):
-                outputs[place] = result
-            if report is not None:
-                report(len(results), sum(result.nbytes for result in results))
+            done(piece.places, results)
         for place, first, copy in self._again:
-            outputs[place] = copy(outputs[first])
-            if report is not None:
-                report(1, outputs[place].nbytes)
+            done((place,), [copy(outputs[first])])
         return outputs
+
+    def _target(
+        self, run: Run, known: Sequence[Any], arguments: Sequence[Any]
+    ) -> Target:
+        """Return what a kernel draws in place of a run."""
+        (aval,) = (atom.aval for atom in run.piece.results)
+        drawn = self.drawn[run.program]
+        leaves = [self._value(a, known, arguments, ()) for a in run.piece.leaves]
+        numbers = drawn.numbers(self._values)
+        sharding = self.programs[run.program].order[0]
+        columns = [
+            np.reshape(x, (-1, 2)) if keys_of(a.aval) else [x]
+            for x, a in zip(leaves, run.piece.leaves, strict=True)
+        ]
+        rows = max(map(len, columns))
+        columns += [[x] for x in numbers]
+        alike = (itertools.islice(itertools.cycle(c), rows) for c in columns)
+        return Target(aval.shape, aval.dtype, sharding, list(zip(*alike, strict=True)))
 
     def _takes_outputs(self, piece: Piece) -> bool:
         return any(self._is_output(atom) for atom in piece.leaves)
@@ -229,29 +322,6 @@ class Engine:
             given = arguments[leaf.index]
             return jax.random.key_data(given) if is_key(leaf.aval) else given
         return leaf.value if isinstance(leaf, Constant) else outputs[self._place[leaf]]
-
-
-def moved(x: Any, sharding: Sharding | None) -> jax.Array:
-    """Place an array that every process has computed for itself."""
-    if sharding is None or sharding.is_fully_addressable:
-        return jax.device_put(x, sharding)
-    whole = np.asarray(jax.device_get(x))
-    with jax.transfer_guard_host_to_device("allow"):  # explicit, but not to the guard
-        return jax.make_array_from_callback(
-            whole.shape, sharding, lambda index: whole[index]
-        )
-
-
-def put(executable: Any, leaves: Sequence[Any]) -> Sequence[Any]:
-    """Return what a program takes: under a guard of transfers, on its devices."""
-    # a program takes the host's arrays in a tenth of the time of an explicit transfer
-    guard = jax.config.jax_transfer_guard_host_to_device  # pyright: ignore[reportAttributeAccessIssue]  # flags are set at run time
-    if guard in (None, "allow"):
-        return leaves
-    return [
-        leaf if isinstance(leaf, jax.Array) else moved(leaf, sharding)
-        for leaf, sharding in zip(leaves, executable.input_shardings[0], strict=True)
-    ]
 
 
 def _repeats(graph: Graph, order: Order) -> list[tuple[int, int, Callable[[Any], Any]]]:

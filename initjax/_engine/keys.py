@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from .._core.bits import threefry2x32
+from .._core.bits import THREEFRY, threefry2x32
 from .._core.streams import is_typed as is_key
 
 Host = np.ndarray[Any, Any]
@@ -23,6 +23,11 @@ class KeyKind(NamedTuple):
 
     impl: Any
     words: tuple[int, ...]
+
+    @property
+    def is_fusible(self) -> bool:
+        """Whether an entry's bits are a hash of its index."""
+        return self.impl == THREEFRY and jax.config.jax_threefry_partitionable  # pyright: ignore[reportAttributeAccessIssue]  # flags are set at run time
 
 
 @functools.lru_cache

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Container, Hashable, Sequence
 from typing import Any, NamedTuple
 
-from .canonical import canonical, equation_key
+from .canonical import canonical
 from .jaxprs import every, is_law
 from .keys import is_key, kind_of
 from .rounding import unstable
@@ -245,7 +245,7 @@ def _cut(
             todo.extend(waiting)
             continue
         order[node] = len(order)
-        lines.append((equation_key(node.equation), tuple(map(refer, node.inputs))))
+        lines.append((node.key, tuple(map(refer, node.inputs))))
         todo.pop()
     returns = tuple(map(refer, results))
     takes = tuple(_kind(atom, atom in host) for atom in leaves)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jax.sharding import Sharding
@@ -27,9 +28,11 @@ class ProgramRow:
         computes: The functions it applies, outermost last.
         results: The types of what it returns.
         runs: How often it runs.
-        size: Bytes that one run returns.
+        size: Bytes that one run returns, on average.
         shards: Over how many devices its first result is spread.
         hindrance: Why its samples do not fuse, or None.
+        path: "program" of its own shape, "blocks" of a program for all shapes, or
+            "host" without a program.
     """
 
     computes: str
@@ -38,6 +41,7 @@ class ProgramRow:
     size: int
     shards: int
     hindrance: str | None
+    path: str = "program"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +49,7 @@ class SetupPlan:
     """What `jit_init` will compile and run; `print` shows it as a table.
 
     Attributes:
-        programs: The distinct programs, in the order of their first run.
+        programs: The distinct programs, and what the host makes without one.
         outputs: How many arrays the function returns.
         size: Their bytes, over all devices together.
         peak: Estimated largest memory of one device, in bytes.
@@ -59,6 +63,11 @@ class SetupPlan:
     peak: int
     fallbacks: dict[str, str]
     whole: str | None = None
+
+    @property
+    def compiled(self) -> int:
+        """How many programs are compiled."""
+        return sum(row.path != "host" for row in self.programs)
 
     def explain(self) -> str:
         """Say which outputs are not sampled by fused programs, and why."""
@@ -77,14 +86,17 @@ class SetupPlan:
 
     def __str__(self) -> str:
         """Return the table of programs, the totals and the fallbacks."""
-        head = ("runs", "each", "shards", "returns", "computes")
+        head = ("runs", "each", "shards", "path", "returns", "computes")
         rows = [
-            (str(r.runs), human_bytes(r.size), str(r.shards), r.results, r.computes)
+            (
+                *(str(r.runs), human_bytes(r.size), str(r.shards)),
+                *(r.path, r.results, r.computes),
+            )
             for r in self.programs
         ]
         lines = table(head, rows, right=(0, 1, 2))
         lines.append(
-            f"{len(self.programs)} programs, {self.outputs} arrays, "
+            f"{self.compiled} programs, {self.outputs} arrays, "
             f"{human_bytes(self.size)}; at most about {human_bytes(self.peak)} a device"
         )
         if self.fallbacks or self.whole:
@@ -95,19 +107,15 @@ class SetupPlan:
 
 def plan_of(engine: Engine, paths: Sequence[str]) -> SetupPlan:
     """Return the plan of an engine; `paths` name the function's outputs."""
-    runs = [run.program for run in engine.runs]
-    why = [hindrance(p.piece, p.primitives) for p in engine.programs]
-    rows = tuple(
-        ProgramRow(
-            _computes(program),
-            ", ".join(_type(atom.aval) for atom in program.piece.results),
-            runs.count(number),
-            sum(size_of(atom.aval) for atom in program.piece.results),
-            len(program.order[0].device_set) if program.order[0] else 1,
-            why[number],
-        )
-        for number, program in enumerate(engine.programs)
-    )
+    runs = Counter(run.program for run in engine.runs)
+    why = [
+        hindrance(p.piece, p.primitives) if i in engine.own else None
+        for i, p in enumerate(engine.programs)
+    ]
+    ways: dict[Any, list[int]] = {}
+    for i in range(len(engine.programs)):
+        ways.setdefault(engine.way_of(i), []).append(i)
+    rows = tuple(_row(engine, same, runs, why[same[0]]) for same in ways.values())
     fallbacks = {
         paths[place]: reason
         for piece, number in engine.runs
@@ -116,9 +124,33 @@ def plan_of(engine: Engine, paths: Sequence[str]) -> SetupPlan:
     }
     avals = [atom.aval for atom in engine.graph.outputs]
     held = sum(map(_held, avals, engine.order))
-    scratch = max(map(_scratch, engine.programs), default=0)
+    scratch = max((_scratch(engine.programs[i]) for i in engine.own), default=0)
     size = sum(map(size_of, avals))
     return SetupPlan(rows, len(avals), size, held + scratch, fallbacks)
+
+
+def _row(
+    engine: Engine, same: Sequence[int], runs: Mapping[int, int], why: str | None
+) -> ProgramRow:
+    """Return the row of programs that are made in one way: alone, or by one kernel."""
+    first = engine.programs[same[0]]
+    types = [[_type(a.aval) for a in engine.programs[i].piece.results] for i in same]
+    number = sum(runs[i] for i in same)
+    total = sum(
+        runs[i] * sum(size_of(a.aval) for a in engine.programs[i].piece.results)
+        for i in same
+    )
+    way = engine.way_of(same[0])
+    path = "host" if way == "host" else "program" if way == same[0] else "blocks"
+    return ProgramRow(
+        "a number" if path == "host" else _computes(first),
+        ", ".join(types[0]) if len(same) == 1 else f"{len(same)} types",
+        number,
+        total // number,
+        len(first.order[0].device_set) if first.order[0] else 1,
+        why,
+        path,
+    )
 
 
 def plan_of_whole(avals: Sequence[Any], reason: str) -> SetupPlan:

@@ -37,7 +37,7 @@ def _equations(piece: Piece) -> Iterator[Any]:
     return every(node.equation for node in piece.nodes)
 
 
-def fuses(piece: Piece) -> bool:
+def fuses(piece: Piece, in_blocks: bool = False) -> bool:
     """Tell whether random bits may fuse with what is computed of them.
 
     The bits are the same either way; the floats computed of them are those of `jax.jit`
@@ -47,7 +47,7 @@ def fuses(piece: Piece) -> bool:
     alone = len(piece.results) == 1 and not _takes_data(piece)
     if any(is_number(atom.aval) for atom in piece.results):
         return False
-    return alone and not unstable(_equations(piece))
+    return alone and not unstable(_equations(piece), in_blocks)
 
 
 def _takes_data(piece: Piece) -> bool:
@@ -122,7 +122,8 @@ def _apply_fused(equation: Any, inputs: Sequence[Any]) -> Sequence[Any]:
     """Compute one equation, random bits from a hash that fuses."""
     inner = called(equation)
     if inner is not None:
-        return evaluate(inner, inputs, _apply_fused)
+        # a call, as in JAX's program: XLA divides an argument otherwise than a constant
+        return jax.jit(lambda *xs: evaluate(inner, xs, _apply_fused))(*inputs)
     if equation.primitive.name == "random_bits":
         with equation.ctx.manager:
             if is_fusible(inputs[0]):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Literal
 
+from .canonical import canonical, equation_key
 from .jaxprs import called, is_fold, makes_keys, needed, opened
 
 
@@ -42,12 +43,21 @@ Atom = Input | Constant | Result
 
 @dataclasses.dataclass(frozen=True, eq=False, slots=True)
 class Node:
-    """One primitive applied to atoms; `order` is its place in the trace."""
+    """One primitive applied to atoms.
+
+    Attributes:
+        equation: The primitive and its parameters.
+        inputs: What it is applied to.
+        results: What it gives.
+        order: Its place in the trace.
+        key: Equal for nodes that compute the same, whatever they are applied to.
+    """
 
     equation: Any
     inputs: tuple[Atom, ...]
     results: list[Result]
     order: int
+    key: Hashable
 
     @property
     def name(self) -> str:
@@ -98,9 +108,18 @@ def reachable(atoms: Iterable[Atom]) -> set[Node]:
     return found
 
 
+def _same(atom: Atom) -> Hashable:
+    """Return what equal atoms have in common."""
+    if isinstance(atom, Constant):
+        return canonical(atom.value), atom.aval
+    return (atom.node, atom.index) if isinstance(atom, Result) else atom.index
+
+
 class _Reader:
     def __init__(self) -> None:
         self.nodes: list[Node] = []
+        self._depending: set[Node] = set()  # on arguments
+        self._known: dict[Hashable, Node] = {}
 
     def walk(
         self, function: Any, inputs: Sequence[Atom], wanted: Sequence[bool]
@@ -138,6 +157,12 @@ class _Reader:
             return self.walk(inner, arguments, live)
         return self._add(equation, arguments)
 
+    def _depends(self, atom: Atom) -> bool:
+        """Tell whether an atom depends on an argument."""
+        if isinstance(atom, Result):
+            return atom.node in self._depending
+        return isinstance(atom, Input)
+
     def _is_step(self, equation: Any, inner: Any) -> bool:
         """Tell whether a call is one step: one array of floats, no keys of its own."""
         avals = [v.aval for v in equation.outvars]
@@ -145,7 +170,14 @@ class _Reader:
         return is_fold(equation) or (floats and not makes_keys(inner))
 
     def _add(self, equation: Any, inputs: Sequence[Atom]) -> list[Result]:
-        node = Node(equation, tuple(inputs), [], len(self.nodes))
+        """Add a node, unless it is one that is there: XLA computes equal ones once."""
+        key = equation_key(equation)
+        node = Node(equation, tuple(inputs), [], len(self.nodes), key)
+        if any(map(self._depends, inputs)):
+            same = self._known.setdefault((key, tuple(map(_same, inputs))), node)
+            if same is not node:
+                return same.results
+            self._depending.add(node)
         avals = [v.aval for v in equation.outvars]
         node.results.extend(Result(node, i, a) for i, a in enumerate(avals))
         self.nodes.append(node)

@@ -14,12 +14,13 @@ from jax.sharding import NamedSharding, PartitionSpec, Sharding
 
 from .._core.fields import integer
 from .._core.streams import Path, fold_in_words, is_typed
-from .._engine.execute import moved
 from .._engine.jit_init import jit_init
+from .._engine.transfer import moved
 from .._errors import Refused
-from .fill import Filling, fill, fillings_of, placed_run
+from .fill import fill
 from .init_tree import ordered, placed_at
 from .paths import Leaf, read_tree
+from .recipe import Filling, fillings_of, placed_run
 from .roots import Root, root_of
 from .rules import Rules
 

@@ -18,7 +18,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from .._core.arguments import in_trace
 from .._core.bits import counters, threefry2x32
 from .._core.values import numeric_dtype
-from .._engine.execute import no_mesh
+from .._engine.transfer import no_mesh
 from .._errors import Refused
 from .paths import read_tree
 

@@ -14,9 +14,9 @@ from jax.sharding import NamedSharding, PartitionSpec, Sharding
 from .._engine.placing import bound
 from .._errors import Refused, shown
 from ..laws.random import RandomNormal
-from .fill import placed_run
 from .init_tree import Order, make, placed_at
 from .paths import Leaf
+from .recipe import placed_run
 from .roots import root_of
 
 Shape = tuple[int, ...]

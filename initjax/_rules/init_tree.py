@@ -17,9 +17,10 @@ from .._engine.placing import on_devices
 from .._engine.progress import bar
 from .._errors import Refused
 from .assign import Assigned, assign, rule_name
-from .fill import Job, fill, fillings_of
+from .fill import fill
 from .paths import Leaf, Tree, read_tree
 from .patterns import choose
+from .recipe import Job, fillings_of
 from .roots import root_of
 from .rules import Rules
 

@@ -21,10 +21,10 @@ from .._errors import Refused
 from .._fans.declaration import Declaration
 from .._fans.fans import Fans
 from .assign import Assigned, rule_name
-from .fill import Job
 from .init_tree import Order, ordered
 from .paths import read_tree
 from .patterns import choose
+from .recipe import Job
 from .rules import Rules
 from .saved import law_data
 from .table import PlanRow as PlanRow

@@ -1,0 +1,210 @@
+"""Draw arrays of every shape by one kernel: in rows of their flat index, by blocks.
+
+An entry of an elementwise law depends on its key, its row-major index and the law's
+numbers, never on the shape. So a kernel draws rows of `WIDTH` entries, each with a key,
+a start and numbers of its own; a block of rows is one run of it, and several arrays
+may share a block. Compiled once, it serves all shapes.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import Sharding
+
+from .transfer import no_mesh, put
+
+Host = np.ndarray[Any, Any]
+
+WIDTH = 256  # entries of a row: what an array wastes is less
+ROWS = 1024  # rows of a block: 2**18 entries, about a millisecond's work
+FEW = 64  # rows of a block where all arrays together are small
+
+_ALIGNED = 64  # bytes: XLA takes the host's memory as it is where it begins so
+
+
+# before 0.9 XLA's log differs in the last bit between a vector loop and its remainder
+_ROUNDS_ALIKE = tuple(map(int, jax.__version__.split(".")[:2])) >= (0, 9)
+
+
+def serve(sharding: Sharding | None) -> bool:
+    """Tell whether arrays that live so are drawn in blocks: on one CPU device.
+
+    Other backends keep a program per shape: their memory is not the host's.
+    """
+    if not _ROUNDS_ALIKE:
+        return False
+    if sharding is not None:
+        (device, *others) = sharding.device_set
+        return device.platform == "cpu" and not others
+    device = jax.config.jax_default_device or jax.default_backend()  # pyright: ignore[reportAttributeAccessIssue]  # flags are set at run time
+    return getattr(device, "platform", device) == "cpu"
+
+
+class Target(NamedTuple):
+    """An array to draw, of one key or of several side by side along its first axis.
+
+    Attributes:
+        shape: Its shape.
+        dtype: Its dtype.
+        sharding: Where it lives, or None.
+        leaves: For each key what all its rows take: its words, and numbers.
+    """
+
+    shape: tuple[int, ...]
+    dtype: Any
+    sharding: Sharding | None
+    leaves: Sequence[tuple[Any, ...]]
+
+    @property
+    def size(self) -> int:
+        """How many entries it has."""
+        return math.prod(self.shape)
+
+
+def memory(shape: tuple[int, ...], dtype: Any) -> Host:
+    """Return memory that becomes an array of JAX without a copy."""
+    dtype = np.dtype(dtype)
+    size = math.prod(shape) * dtype.itemsize
+    raw = np.empty(size + _ALIGNED, np.uint8)
+    start = -raw.ctypes.data % _ALIGNED
+    return raw[start : start + size].view(dtype).reshape(shape)
+
+
+def full(shape: tuple[int, ...], value: Any, sharding: Sharding | None) -> jax.Array:
+    """Return an array of one number."""
+    home = memory(shape, value.dtype)
+    home[...] = value
+    return jax.device_put(home, sharding)
+
+
+def rows_of(sizes: Iterable[int]) -> int:
+    """Return how many rows a block has where arrays of these sizes share blocks."""
+    needed = sum(-(-size // WIDTH) for size in sizes)
+    return FEW if needed <= FEW else ROWS
+
+
+class Kernel(NamedTuple):
+    """What draws rows of arrays.
+
+    Attributes:
+        key: Equal for equal kernels.
+        row: `(start, *leaves)` to the entries of one row, a start being two words.
+        leaves: The types of what a row takes.
+    """
+
+    key: Hashable
+    row: Callable[..., Any]
+    leaves: tuple[jax.ShapeDtypeStruct, ...]
+
+    def __eq__(self, other: object) -> bool:
+        """Compare by key."""
+        return isinstance(other, Kernel) and self.key == other.key
+
+    def __ne__(self, other: object) -> bool:
+        """Compare by key."""
+        return not self == other
+
+    def __hash__(self) -> int:
+        """Hash the key."""
+        return hash(self.key)
+
+    def lowered(self, rows: int) -> Any:
+        """Return the program of a block, ready to compile."""
+        start = jax.ShapeDtypeStruct((2,), np.uint32)
+        types = [
+            jax.ShapeDtypeStruct((rows, *x.shape), x.dtype)
+            for x in (start, *self.leaves)
+        ]
+        with no_mesh():
+            return jax.jit(jax.vmap(self.row)).lower(*types)
+
+
+_COMPILED: dict[Hashable, Future[Any]] = {}
+_MOST = 4096  # kernels that are kept
+
+
+def is_known(kernel: Kernel, rows: int) -> bool:
+    """Tell whether a kernel is compiled already."""
+    return (kernel.key, rows) in _COMPILED
+
+
+def compiled(kernel: Kernel, rows: int, threads: Executor) -> Future[Any]:
+    """Return the executable of a kernel, as of now or as soon as it is compiled."""
+    if len(_COMPILED) > _MOST:
+        _COMPILED.clear()
+    if not is_known(kernel, rows):
+        program = kernel.lowered(rows)
+        _COMPILED[kernel.key, rows] = threads.submit(program.compile)
+    return _COMPILED[kernel.key, rows]
+
+
+def draw(
+    executable: Any, rows: int, targets: Sequence[Target], threads: Executor
+) -> list[jax.Array]:
+    """Return the arrays, drawn in blocks that are spread over the cores."""
+    homes = [memory(one.shape, one.dtype) for one in targets]
+    entries = [
+        _Entries(flat, leaves)
+        for home, one in zip(homes, targets, strict=True)
+        for flat, leaves in zip(
+            home.reshape(len(one.leaves), -1), one.leaves, strict=True
+        )
+    ]
+    table = _Table(entries, rows)
+    if table.blocks == 1:
+        table.run(executable, 0)
+    else:
+        list(threads.map(lambda i: table.run(executable, i), range(table.blocks)))
+    return [
+        jax.device_put(home, one.sharding)
+        for home, one in zip(homes, targets, strict=True)
+    ]
+
+
+def cores() -> ThreadPoolExecutor:
+    """Return threads, one a core."""
+    return ThreadPoolExecutor(os.cpu_count(), "initjax-blocks")
+
+
+class _Entries(NamedTuple):
+    """The memory of what is drawn of one key, and what every row of it takes."""
+
+    flat: Host
+    leaves: tuple[Any, ...]
+
+
+class _Table:
+    """The rows of all arrays, one array after the other."""
+
+    def __init__(self, arrays: Sequence[_Entries], rows: int) -> None:
+        counts = [-(-one.flat.size // WIDTH) for one in arrays]
+        self._arrays, self._rows = arrays, rows
+        self._ends = np.cumsum(counts)
+        self._begins = self._ends - counts
+        columns = zip(*(one.leaves for one in arrays), strict=True)
+        self._columns = [np.stack(column) for column in columns]
+        self.blocks = -(-int(self._ends[-1]) // rows)
+
+    def run(self, executable: Any, block: int) -> None:
+        """Draw one block, and copy its rows to where they belong."""
+        first = block * self._rows
+        row = np.arange(first, first + self._rows)
+        which = np.searchsorted(self._ends, row, side="right")
+        which = np.minimum(which, len(self._arrays) - 1)  # behind the last row
+        index: Any = (row - self._begins[which]) * WIDTH
+        start = np.stack([index >> 32, index & 0xFFFFFFFF], axis=1).astype(np.uint32)
+        given = put(executable, (start, *(column[which] for column in self._columns)))
+        drawn = np.asarray(executable(*given)).reshape(-1)
+        for i in range(which[0], which[-1] + 1):
+            begin, end = self._begins[i], self._ends[i]
+            low, high = max(begin, first), min(end, first + self._rows)
+            flat = self._arrays[i].flat[(low - begin) * WIDTH : (high - begin) * WIDTH]
+            source = (low - first) * WIDTH
+            flat[...] = drawn[source : source + flat.size]

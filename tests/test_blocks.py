@@ -1,0 +1,308 @@
+"""One kernel for all shapes: drawn in blocks, an array has the bits it has alone."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from recipe_models import manifest
+from setup_models import KEY, TOKENS, Linen
+from tools import VERSION, assert_same_bits, root
+
+import initjax as ij
+from initjax._core.bits import Stretch, fused_bits
+from initjax._engine import blocks
+from initjax._engine.keys import KeyKind, hash_blocks
+from initjax._rules import ways
+from initjax._rules.init_tree import ordered
+from initjax._rules.paths import read_tree
+from initjax._rules.recipe import Job, fillings_of
+from initjax.recipes import gpt2
+
+THREEFRY = KeyKind("threefry2x32", (2,))
+
+pytestmark = pytest.mark.skipif(
+    VERSION < (0, 9), reason="its XLA rounds the ends of loops otherwise: no blocks"
+)
+
+
+@pytest.fixture(autouse=True)
+def _as_frameworks_expect():
+    with (
+        jax.debug_key_reuse(False),
+        jax.numpy_dtype_promotion("standard"),
+        jax.numpy_rank_promotion("allow"),
+    ):
+        yield
+
+
+# -- jit_init ------------------------------------------------------------------------
+
+SHAPES = [(16, 8), (3, 9), (300,), (2, 3, 17)]
+SHORT = [(7, 2), (64, 4), (1000, 3)]
+normal, uniform = jax.random.normal, jax.random.uniform
+bf16 = functools.partial(jnp.asarray, dtype="bfloat16")
+DRAWS = {  # of a key, a shape and a number
+    "normal": lambda k, s, c: normal(k, s),
+    "times": lambda k, s, c: normal(k, s) * c,
+    "times_of_numbers": lambda k, s, c: normal(k, s) * (jnp.sqrt(c) / 0.8796),
+    "times_twice": lambda k, s, c: normal(k, s) * c * 0.3,
+    "times_plus": lambda k, s, c: normal(k, s) * c + c,
+    "plus_zero": lambda k, s, c: uniform(k, s, minval=-c, maxval=c) * 0.3 + 0.0,
+    "plus_plus": lambda k, s, c: normal(k, s) + c + 0.7,
+    "over": lambda k, s, c: normal(k, s) / c,
+    "negative": lambda k, s, c: -(normal(k, s) * c),
+    "square": lambda k, s, c: (normal(k, s) * c) ** 2,
+    "uniform": lambda k, s, c: uniform(k, s, minval=-c, maxval=c),
+    "truncated": lambda k, s, c: jax.random.truncated_normal(k, -2, 2, s) * c,
+    "cut_by": lambda k, s, c: jax.random.truncated_normal(k, -c, 2, s),
+    "clipped": lambda k, s, c: jnp.clip(normal(k, s), -c, c),
+    "chosen": lambda k, s, c: jnp.where(uniform(k, s) < c, c, 0.0),
+    "integers": lambda k, s, c: jax.random.randint(k, s, -9, 1000),
+    "coins": lambda k, s, c: jax.random.bernoulli(k, 0.3, s),
+    "bfloat16": lambda k, s, c: normal(k, s, "bfloat16") * bf16(c),
+    "float16": lambda k, s, c: uniform(k, s, "float16") * jnp.asarray(c, "float16"),
+    "cast": lambda k, s, c: (normal(k, s) * c).astype("bfloat16"),
+    "ours": lambda k, s, c: ij.RandomNormal(c, 0.3)(k, s),
+    "ours_on_a_path": lambda k, s, c: ij.HeNormal(seed="w")(k, s, "bfloat16"),
+    "members": lambda k, s, c: jax.vmap(lambda k: normal(k, s) * c)(
+        jax.random.split(k, 3)
+    ),
+}
+
+
+COMPUTED_WITH = (
+    *("times_twice", "plus_plus", "over", "negative", "square"),
+    *("cut_by", "clipped", "chosen"),
+)
+
+
+def drawn(name, shapes, raw=False):
+    """A function that draws every shape, each of a key and with a number of its own."""
+
+    def fun(key):
+        keys = jax.random.split(key, len(shapes))
+        numbers = [0.25 + 0.37 * i for i in range(len(shapes))]
+        return list(map(DRAWS[name], keys, shapes, numbers))
+
+    key = jax.random.PRNGKey(3) if raw else KEY
+    return fun, key
+
+
+def engine_of(fun, *args):
+    return ij.jit_init(fun)._trace(args, {}).engine
+
+
+@pytest.mark.parametrize("name", DRAWS)
+def test_blocks_have_the_bits_of_jit(name):
+    fun, key = drawn(name, SHAPES + SHORT, raw=name == "times")
+    for x, y in zip(ij.jit_init(fun)(key), jax.jit(fun)(key), strict=True):
+        assert (x.weak_type, x.committed) == (y.weak_type, y.committed)
+        assert np.asarray(x).tobytes() == np.asarray(y).tobytes(), x.shape
+
+
+@pytest.mark.parametrize("name", DRAWS)
+def test_one_kernel_serves_all_shapes(name):
+    """But where XLA computes with the numbers, which differ here."""
+    fun, key = drawn(name, SHAPES)
+    engine = engine_of(fun, key)
+    if name in COMPUTED_WITH:
+        assert not engine.drawn
+    elif name != "bfloat16":  # whose products depend on the version of JAX
+        assert len(engine.drawn) == len(SHAPES)
+        assert len(engine.rows) == 1
+
+
+def test_what_is_drawn_twice_is_drawn_once():
+    """As XLA finds out too, and so rounds it where it is an array in memory."""
+
+    def fun(key):
+        shapes = [(16, n) for n in range(8, 14)]
+        a = [normal(key, s) * 0.1 + 0.2 for s in shapes]
+        return a, [normal(key, s) / 0.3 for s in shapes]
+
+    ours, theirs = (jax.tree.leaves(f(KEY)) for f in (ij.jit_init(fun), jax.jit(fun)))
+    for x, y in zip(ours, theirs, strict=True):
+        assert np.asarray(x).tobytes() == np.asarray(y).tobytes(), x.shape
+
+
+TWO = [(16, 8), (8, 24)]
+NOT_BY_ENTRY = {
+    "iota": lambda k, s: normal(k, s) + jnp.arange(s[-1], dtype="float32"),
+    "transpose": lambda k, s: normal(k, s[::-1]).T,
+    "part": lambda k, s: normal(k, (s[0] + 1, *s[1:]))[1:],
+    "sum": lambda k, s: normal(k, s) - normal(k, s).sum(),
+    "rows": lambda k, s: normal(k, s) * normal(jax.random.split(k)[0], s[-1:]),
+    "side_by_side": lambda k, s: jnp.concatenate([normal(k, s), jnp.ones(s)]),
+    "exponential": lambda k, s: jax.random.exponential(k, s),
+    "parts": lambda k, s: ij.HeNormal(fan=ij.Fan.fused(2))(k, (s[0], 2 * s[1])),
+    "rbg": lambda k, s: normal(
+        jax.random.wrap_key_data(jnp.zeros(4, "uint32"), impl="rbg"), s
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NOT_BY_ENTRY)
+def test_what_depends_on_more_than_the_index_has_its_program(name):
+    def fun(key):
+        keys = jax.random.split(key)
+        return [NOT_BY_ENTRY[name](k, s) for k, s in zip(keys, TWO, strict=True)]
+
+    assert not engine_of(fun, KEY).drawn
+    for x, y in zip(ij.jit_init(fun)(KEY), jax.jit(fun)(KEY), strict=True):
+        assert np.asarray(x).tobytes() == np.asarray(y).tobytes()
+
+
+def test_constants_need_no_program():
+    def fun(key):
+        return (
+            jnp.zeros((3, 4)),
+            jnp.full((2,), 0.3, "float32"),
+            jnp.ones(()),
+            jnp.sqrt(jnp.full((), 2.0, "float32")),
+        )
+
+    plan = ij.jit_init(fun).lower(KEY)
+    assert ([row.path for row in plan.programs], plan.compiled) == (["host"], 0)
+    for x, y in zip(ij.jit_init(fun)(KEY), jax.jit(fun)(KEY), strict=True):
+        assert (x.weak_type, x.shape) == (y.weak_type, y.shape)
+        assert np.asarray(x).tobytes() == np.asarray(y).tobytes()
+
+
+def test_models_compile_few_programs():
+    """Flax's transformer draws by two kernels: that of Dense and that of Embed."""
+    for layers in (2, 12):
+        init = Linen(layers, head=jax.nn.initializers.lecun_normal()).init
+        assert ij.jit_init(init).lower(KEY, TOKENS).compiled <= 3
+
+
+# -- init_tree -----------------------------------------------------------------------
+
+
+def test_gpt2_by_rule_compiles_two_programs():
+    """Its 148 arrays are of two laws, zeros and ones: a kernel each for all shapes."""
+    tree = read_tree(manifest("gpt2-small"), None)
+    ones = fillings_of(ordered(gpt2(12), tree, tree.leaves).jobs, THREEFRY)
+    made = ways.ways_of(ones, ())
+    assert len(made) == 148
+    assert len({way for way in made if not way.constant}) <= 2
+
+
+LAWS = {
+    "normal": ij.RandomNormal(0.5, 2.0),
+    "on_a_path": ij.RandomNormal(seed=("a", 3)),
+    "uniform": ij.RandomUniform(-1, 3),
+    "symmetric": ij.GlorotUniform(fan=16),
+    "truncated": ij.HeNormal(fan=16),
+    "cut_at": ij.TruncatedNormal(low=-0.01, high=2),
+    "scaled": ij.Scaled(ij.HeNormal(fan=16), 0.3),
+}
+DTYPES = ["float32", "bfloat16", "float16"]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", LAWS)
+def test_a_leaf_drawn_in_blocks_is_the_law(name, dtype):
+    law = LAWS[name]
+    tree = {str(s): jax.ShapeDtypeStruct(s, dtype) for s in SHAPES + SHORT}
+    out = ij.init_tree(ij.Rules([("*", law)]), tree, root())
+    for path, x in out.items():
+        alone = law(ij.fold_in_path(root(), path), x.shape, dtype)
+        assert_same_bits(x, alone, path)
+        assert (x.sharding, x.committed) == (alone.sharding, alone.committed)
+
+
+def fillings(law, *shapes, dtype="float32", sharding=None, kind=THREEFRY):
+    jobs = [Job("w", law, s, np.dtype(dtype), sharding) for s in shapes]
+    return fillings_of(jobs, kind)
+
+
+def paths(ones, compiled=()):
+    made = ways.ways_of(ones, compiled)
+    return [
+        "host" if w.constant else "program" if w.kernel is None else w.rows
+        for w in made
+    ]
+
+
+def test_the_cost_model(monkeypatch):
+    monkeypatch.setattr(blocks, "_COMPILED", {})
+    law = ij.RandomNormal(0.125, 0.5)
+    two = fillings(law, (40, 4), (8, 8))
+    assert paths(two) == [blocks.FEW, blocks.FEW]
+    assert paths(fillings(law, (400, 400), (8, 8))) == [blocks.ROWS, blocks.ROWS]
+    assert paths(fillings(law, (8, 8), (8, 8))) == ["program", "program"]
+    assert paths(fillings(ij.Zeros(), (8, 8), (9,))) == ["host", "host"]
+    # compiled already, the program or the kernel
+    own = ways.ways_of(fillings(law, (8, 8)), ())
+    assert paths(two, own) == ["program", "program"]
+    three = fillings(law, (40, 4), (8, 8), (5,))
+    assert paths(three, own) == [blocks.FEW, "program", blocks.FEW]
+    blocks._COMPILED[ways.kernel_of(two[0]).key, blocks.FEW] = None
+    assert paths(fillings(law, (8, 8), (8, 8))) == [blocks.FEW, blocks.FEW]
+    # so large that a program of its own pays
+    monkeypatch.setattr(ways, "_LARGE", 1000)
+    assert paths(fillings(law, (8, 8), (9,), (1000,)))[2] == "program"
+
+
+@pytest.mark.parametrize(
+    "ones",
+    [
+        fillings(ij.Orthogonal(), (8, 8), (9, 9)),
+        fillings(ij.TruncatedNormal(lower=6, upper=np.inf), (8, 8), (9, 9)),
+        fillings(ij.HeNormal(fan=ij.Fan.fused(2)), (8, 8), (9, 8)),
+        fillings(ij.RandomNormal(), (8, 8), (9, 9), dtype="complex64"),
+        fillings(ij.RandomNormal(), (8, 8), (9, 9), dtype="float8_e5m2"),
+        fillings(ij.RandomNormal(), (8, 8), (9, 9), kind=KeyKind("rbg", (4,))),
+        fillings(
+            ij.RandomNormal(),
+            *((8, 8), (16, 8)),
+            sharding=jax.sharding.NamedSharding(
+                jax.make_mesh((8,), ("x",)), jax.sharding.PartitionSpec("x")
+            ),
+        ),
+    ],
+    ids="factors tail parts complex narrow rbg sharded".split(),
+)
+def test_other_arrays_have_programs(ones):
+    assert paths(ones) == ["program", "program"]
+
+
+def test_another_backend_has_programs(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert not blocks.serve(None)
+
+
+# -- the mechanism -------------------------------------------------------------------
+
+
+def test_a_stretch_begins_at_64_bits():
+    """Where the low word overflows, the high one goes up."""
+    words, start = np.array([7, 9], np.uint32), 2**40 + 2**32 - 3
+    index = start + np.arange(8)
+    expected = hash_blocks(words, *(np.uint32(x) for x in np.divmod(index, 2**32)))
+    hi, lo = (np.uint32(x) for x in divmod(start, 2**32))
+    bits = fused_bits(jnp.asarray(words), Stretch.of(8, hi, lo), 32)
+    assert_same_bits(bits, expected[:, 0] ^ expected[:, 1])
+
+
+def test_arrays_of_all_sizes_share_blocks():
+    """None ends where another begins, and none is copied on its way."""
+    block = blocks.WIDTH * blocks.ROWS
+    sizes = [0, 1, 255, 256, 257, 0, block - 1, 3, block + 700]
+    tree = {f"w{i}": jax.ShapeDtypeStruct((n,), "float32") for i, n in enumerate(sizes)}
+    law = ij.RandomUniform(-0.25, 2)
+    out = ij.init_tree(ij.Rules([("*", law)]), tree, root())
+    for path, x in out.items():
+        assert_same_bits(x, law(ij.fold_in_path(root(), path), x.shape), path)
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (1000, 7)])
+def test_an_array_takes_the_memory_it_was_drawn_in(shape):
+    home = blocks.memory(shape, "float32")
+    home[...] = 1
+    x = jax.device_put(home)
+    assert x.unsafe_buffer_pointer() == home.ctypes.data
+    doubled = jax.jit(lambda x: x * 2, donate_argnums=0)(x)
+    assert (np.asarray(doubled) == 2).all()
