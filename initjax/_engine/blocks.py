@@ -23,8 +23,7 @@ from .transfer import no_mesh, put
 Host = np.ndarray[Any, Any]
 
 WIDTH = 256  # entries of a row: what an array wastes is less
-ROWS = 1024  # rows of a block: 2**18 entries, about a millisecond's work
-FEW = 64  # rows of a block where all arrays together are small
+FEW, ROWS, MANY = 64, 1024, 4096  # rows of a block, by how much there is to draw
 
 _ALIGNED = 64  # bytes: XLA takes the host's memory as it is where it begins so
 
@@ -53,13 +52,11 @@ class Target(NamedTuple):
     Attributes:
         shape: Its shape.
         dtype: Its dtype.
-        sharding: Where it lives, or None.
         leaves: For each key what all its rows take: its words, and numbers.
     """
 
     shape: tuple[int, ...]
     dtype: Any
-    sharding: Sharding | None
     leaves: Sequence[tuple[Any, ...]]
 
     @property
@@ -77,17 +74,33 @@ def memory(shape: tuple[int, ...], dtype: Any) -> Host:
     return raw[start : start + size].view(dtype).reshape(shape)
 
 
-def full(shape: tuple[int, ...], value: Any, sharding: Sharding | None) -> jax.Array:
-    """Return an array of one number."""
+def full(shape: tuple[int, ...], value: Any) -> Host:
+    """Return memory that holds one number."""
     home = memory(shape, value.dtype)
     home[...] = value
-    return jax.device_put(home, sharding)
+    return home
+
+
+def placed(homes: Sequence[Host], wanted: Sequence[Sharding | None]) -> list[jax.Array]:
+    """Return memories as arrays where they are wanted; on the CPU none is copied."""
+    groups: dict[Sharding | None, list[int]] = {}
+    for i, sharding in enumerate(wanted):
+        groups.setdefault(sharding, []).append(i)
+    arrays: list[Any] = [None] * len(homes)
+    for sharding, places in groups.items():
+        # all at once: one by one takes three times as long
+        together = jax.device_put([homes[i] for i in places], sharding)
+        for i, x in zip(places, together, strict=True):
+            arrays[i] = x
+    return arrays
 
 
 def rows_of(sizes: Iterable[int]) -> int:
     """Return how many rows a block has where arrays of these sizes share blocks."""
     needed = sum(-(-size // WIDTH) for size in sizes)
-    return FEW if needed <= FEW else ROWS
+    if needed <= FEW:
+        return FEW
+    return ROWS if needed <= 4 * MANY else MANY
 
 
 class Kernel(NamedTuple):
@@ -147,8 +160,8 @@ def compiled(kernel: Kernel, rows: int, threads: Executor) -> Future[Any]:
 
 def draw(
     executable: Any, rows: int, targets: Sequence[Target], threads: Executor
-) -> list[jax.Array]:
-    """Return the arrays, drawn in blocks that are spread over the cores."""
+) -> list[Host]:
+    """Return the memories of arrays, drawn in blocks that the cores share."""
     homes = [memory(one.shape, one.dtype) for one in targets]
     entries = [
         _Entries(flat, leaves)
@@ -162,10 +175,7 @@ def draw(
         table.run(executable, 0)
     else:
         list(threads.map(lambda i: table.run(executable, i), range(table.blocks)))
-    return [
-        jax.device_put(home, one.sharding)
-        for home, one in zip(homes, targets, strict=True)
-    ]
+    return homes
 
 
 def cores() -> ThreadPoolExecutor:

@@ -2,128 +2,41 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import itertools
 import math
 import os
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import (
-    NamedSharding,
-    PartitionSpec,
-    SingleDeviceSharding,
-)
 
-from .blocks import Kernel, Target, compiled, cores, draw, full, rows_of, serve
+from .blocks import (
+    Host,
+    Kernel,
+    Target,
+    compiled,
+    cores,
+    draw,
+    full,
+    placed,
+    rows_of,
+)
 from .hostkeys import HostKeys
 from .kernels import kernels_of
-from .keys import is_key, kind_of, size_of
+from .keys import is_key, kind_of
 from .lifted import statics_of, values_of
 from .outline import Piece
 from .placing import Order
-from .program import factorizes, function_of, fuses, primitives, samples
-from .tape import NotByEntry, Static, Tape, keys_of, tape_of
+from .program import Program
+from .tape import Static, keys_of
 from .trace import Atom, Constant, Graph, Input, Result
-from .transfer import moved, no_mesh, put
-
-SMALL = 1 << 20  # bytes
+from .transfer import moved, put
 
 Report = Callable[[int, int], None]
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Program:
-    """A distinct program: the first piece that needs it, what it takes, what it gives.
-
-    Attributes:
-        piece: A piece that the program computes; the others differ in their leaves.
-        takes: Shapes, dtypes and shardings of the leaves.
-        order: The shardings of the results.
-    """
-
-    piece: Piece
-    takes: tuple[jax.ShapeDtypeStruct, ...]
-    order: Order
-
-    @functools.cached_property
-    def primitives(self) -> frozenset[str]:
-        """The names of what it computes with."""
-        return primitives(self.piece)
-
-    @functools.cached_property
-    def fuses(self) -> bool:
-        """Whether its random bits fuse with what is computed of them."""
-        return fuses(self.piece)
-
-    @functools.cached_property
-    def tape(self) -> Tape | None:
-        """What is done to each entry, where that needs no program of this shape."""
-        result, *others = self.piece.results
-        if others or result.aval.weak_type or is_key(result.aval):
-            return None
-        if not serve(self.order[0]) or _is_typed(self.piece):
-            return None
-        try:
-            tape = tape_of(self.piece)
-        except NotByEntry:
-            return None
-        known = isinstance(tape.result, Static)
-        return tape if known or fuses(self.piece, in_blocks=True) else None
-
-    @property
-    def spread(self) -> bool:
-        """Whether it runs on several devices."""
-        placed = (*self.order, *(take.sharding for take in self.takes))
-        return any(s is not None and len(s.device_set) > 1 for s in placed)
-
-    @property
-    def moves(self) -> bool:
-        """Whether it is computed once and its results are placed afterwards.
-
-        The factors of a matrix must not depend on the mesh, and factorizations on
-        several simulated CPU devices at once can wait for each other for ever. A small
-        array whose loops XLA may split otherwise for each mesh goes the same way.
-        """
-        anywhere = None not in self.order and not any(t.sharding for t in self.takes)
-        if not self.spread or self.fuses or not anywhere:
-            return False
-        return factorizes(self.primitives) or (
-            samples(self.primitives)
-            and sum(size_of(atom.aval) for atom in self.piece.results) <= SMALL
-        )
-
-    @property
-    def alone(self) -> bool:
-        """Whether it needs several devices at once, so that nothing may overlap it."""
-        return self.spread and not self.fuses
-
-    @functools.cached_property
-    def lowered(self) -> Any:
-        """The program, ready to compile."""
-        if not self.moves:
-            return self._lowered(self.order if any(self.order) else None)
-        home: Any = self.order[0]
-        if _is_typed(self.piece):  # by the mesh in use, so all its devices take part
-            return self._lowered(NamedSharding(home.mesh, PartitionSpec()))
-        device = min(home.addressable_devices, key=lambda device: device.id)
-        with no_mesh():
-            return self._lowered(SingleDeviceSharding(device))
-
-    def _lowered(self, order: Any) -> Any:
-        run = function_of(self.piece, self.fuses)
-        jitted = jax.jit(run, out_shardings=order, keep_unused=True)
-        return jitted.lower(*self.takes)
-
-
-def _is_typed(piece: Piece) -> bool:
-    """Tell whether arrays carry the explicit axes of a mesh in their types."""
-    return any(not atom.aval.sharding.mesh.empty for atom in piece.results)
 
 
 def compiling(lowered: Iterable[Any]) -> list[Future[Any]]:
@@ -206,12 +119,14 @@ class Engine:
         return {kernel: rows_of(of_kernel) for kernel, of_kernel in sizes.items()}
 
     @functools.cached_property
-    def _values(self) -> Mapping[Hashable, Any]:
-        """What is known as the function is traced, by its signature."""
+    def _numbers(self) -> dict[int, tuple[Any, ...]]:
+        """What is known as the function is traced, of each program without its own."""
         numbers = [*self.constants.values()]
         for one in self.drawn.values():
             numbers.extend(statics_of(one.tape, one.places))
-        return values_of(numbers)
+        values = values_of(numbers)
+        found = {i: (values[x.signature],) for i, x in self.constants.items()}
+        return found | {i: one.numbers(values) for i, one in self.drawn.items()}
 
     @functools.cached_property
     def compiled(self) -> dict[int, Future[Any]]:
@@ -239,22 +154,11 @@ class Engine:
                 for kernel, rows in self.rows.items()
             }
             programs = self.compiled
-            groups: dict[Kernel, list[Run]] = {}
-            for piece, number in self.runs:
-                if number in self.constants:
-                    (place,), program = piece.places, self.programs[number]
-                    value = self._values[self.constants[number].signature]
-                    shape = piece.results[0].aval.shape
-                    done((place,), [full(shape, value, program.order[0])])
-                elif number in self.drawn:
-                    kernel = self.drawn[number].kernel
-                    groups.setdefault(kernel, []).append(Run(piece, number))
-            for kernel, runs in groups.items():
-                targets = [self._target(run, known, arguments) for run in runs]
-                executable = kernels[kernel].result()
-                drawn = draw(executable, self.rows[kernel], targets, threads)
-                for run, x in zip(runs, drawn, strict=True):
-                    done(run.piece.places, [x])
+            made = self._constant() + self._drawn(kernels, known, arguments, threads)
+        orders = [self.programs[run.program].order[0] for run, _ in made]
+        arrays = placed([home for _, home in made], orders)
+        for (run, _), x in zip(made, arrays, strict=True):
+            done(run.piece.places, [x])
         for piece, number in self.runs:
             if number not in programs:
                 continue
@@ -270,23 +174,49 @@ class Engine:
             done((place,), [copy(outputs[first])])
         return outputs
 
+    def _constant(self) -> list[tuple[Run, Host]]:
+        """Return the memory of every array of one number."""
+        return [
+            (run, full(run.piece.results[0].aval.shape, *self._numbers[run.program]))
+            for run in self.runs
+            if run.program in self.constants
+        ]
+
+    def _drawn(
+        self,
+        kernels: Mapping[Kernel, Future[Any]],
+        known: Sequence[Any],
+        arguments: Sequence[Any],
+        threads: Executor,
+    ) -> list[tuple[Run, Host]]:
+        """Return the memory of every array that a kernel draws."""
+        groups: dict[Kernel, list[Run]] = {}
+        for run in self.runs:
+            if run.program in self.drawn:
+                kernel = self.drawn[run.program].kernel
+                groups.setdefault(kernel, []).append(run)
+        made: list[tuple[Run, Host]] = []
+        for kernel, runs in groups.items():
+            targets = [self._target(run, known, arguments) for run in runs]
+            executable, rows = kernels[kernel].result(), self.rows[kernel]
+            homes = draw(executable, rows, targets, threads)
+            made.extend(zip(runs, homes, strict=True))
+        return made
+
     def _target(
         self, run: Run, known: Sequence[Any], arguments: Sequence[Any]
     ) -> Target:
         """Return what a kernel draws in place of a run."""
         (aval,) = (atom.aval for atom in run.piece.results)
-        drawn = self.drawn[run.program]
         leaves = [self._value(a, known, arguments, ()) for a in run.piece.leaves]
-        numbers = drawn.numbers(self._values)
-        sharding = self.programs[run.program].order[0]
         columns = [
             np.reshape(x, (-1, 2)) if keys_of(a.aval) else [x]
             for x, a in zip(leaves, run.piece.leaves, strict=True)
         ]
         rows = max(map(len, columns))
-        columns += [[x] for x in numbers]
+        columns += [[x] for x in self._numbers[run.program]]
         alike = (itertools.islice(itertools.cycle(c), rows) for c in columns)
-        return Target(aval.shape, aval.dtype, sharding, list(zip(*alike, strict=True)))
+        return Target(aval.shape, aval.dtype, list(zip(*alike, strict=True)))
 
     def _takes_outputs(self, piece: Piece) -> bool:
         return any(self._is_output(atom) for atom in piece.leaves)

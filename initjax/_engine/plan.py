@@ -10,9 +10,9 @@ from typing import Any
 
 from jax.sharding import Sharding
 
-from .execute import Engine, Program
+from .execute import Engine
 from .keys import size_of
-from .program import hindrance
+from .program import Program, hindrance
 from .table import human_bytes, table
 
 _OF_ONE_PROGRAM = frozenset(

@@ -1,19 +1,28 @@
-"""Turn a piece into a function that JAX compiles, with random bits that fuse."""
+"""A piece as a function that JAX compiles, with random bits that fuse."""
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import NamedSharding, PartitionSpec, SingleDeviceSharding
 
 from .._core.bits import fused_bits, is_fusible
+from .blocks import serve
 from .jaxprs import bind, called, evaluate, every
-from .keys import is_key, kind_of
+from .keys import is_key, kind_of, size_of
 from .outline import Piece
+from .placing import Order
 from .rounding import is_number, unstable
+from .tape import NotByEntry, Static, Tape, tape_of
 from .trace import Atom, Constant, Input
+from .transfer import no_mesh
+
+SMALL = 1 << 20  # bytes
 
 _FACTORS = frozenset(
     """
@@ -130,3 +139,92 @@ def _apply_fused(equation: Any, inputs: Sequence[Any]) -> Sequence[Any]:
                 words, params = jax.random.key_data(inputs[0]), equation.params
                 return [fused_bits(words, params["shape"], params["bit_width"])]
     return bind(equation, inputs)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Program:
+    """A distinct program: the first piece that needs it, what it takes, what it gives.
+
+    Attributes:
+        piece: A piece that the program computes; the others differ in their leaves.
+        takes: Shapes, dtypes and shardings of the leaves.
+        order: The shardings of the results.
+    """
+
+    piece: Piece
+    takes: tuple[jax.ShapeDtypeStruct, ...]
+    order: Order
+
+    @functools.cached_property
+    def primitives(self) -> frozenset[str]:
+        """The names of what it computes with."""
+        return primitives(self.piece)
+
+    @functools.cached_property
+    def fuses(self) -> bool:
+        """Whether its random bits fuse with what is computed of them."""
+        return fuses(self.piece)
+
+    @functools.cached_property
+    def tape(self) -> Tape | None:
+        """What is done to each entry, where that needs no program of this shape."""
+        result, *others = self.piece.results
+        if others or result.aval.weak_type or is_key(result.aval):
+            return None
+        if not serve(self.order[0]) or _is_typed(self.piece):
+            return None
+        try:
+            tape = tape_of(self.piece)
+        except NotByEntry:
+            return None
+        known = isinstance(tape.result, Static)
+        return tape if known or fuses(self.piece, in_blocks=True) else None
+
+    @property
+    def spread(self) -> bool:
+        """Whether it runs on several devices."""
+        placed = (*self.order, *(take.sharding for take in self.takes))
+        return any(s is not None and len(s.device_set) > 1 for s in placed)
+
+    @property
+    def moves(self) -> bool:
+        """Whether it is computed once and its results are placed afterwards.
+
+        The factors of a matrix must not depend on the mesh, and factorizations on
+        several simulated CPU devices at once can wait for each other for ever. A small
+        array whose loops XLA may split otherwise for each mesh goes the same way.
+        """
+        anywhere = None not in self.order and not any(t.sharding for t in self.takes)
+        if not self.spread or self.fuses or not anywhere:
+            return False
+        return factorizes(self.primitives) or (
+            samples(self.primitives)
+            and sum(size_of(atom.aval) for atom in self.piece.results) <= SMALL
+        )
+
+    @property
+    def alone(self) -> bool:
+        """Whether it needs several devices at once, so that nothing may overlap it."""
+        return self.spread and not self.fuses
+
+    @functools.cached_property
+    def lowered(self) -> Any:
+        """The program, ready to compile."""
+        if not self.moves:
+            return self._lowered(self.order if any(self.order) else None)
+        home: Any = self.order[0]
+        if _is_typed(self.piece):  # by the mesh in use, so all its devices take part
+            return self._lowered(NamedSharding(home.mesh, PartitionSpec()))
+        device = min(home.addressable_devices, key=lambda device: device.id)
+        with no_mesh():
+            return self._lowered(SingleDeviceSharding(device))
+
+    def _lowered(self, order: Any) -> Any:
+        run = function_of(self.piece, self.fuses)
+        jitted = jax.jit(run, out_shardings=order, keep_unused=True)
+        return jitted.lower(*self.takes)
+
+
+def _is_typed(piece: Piece) -> bool:
+    """Tell whether arrays carry the explicit axes of a mesh in their types."""
+    return any(not atom.aval.sharding.mesh.empty for atom in piece.results)

@@ -68,13 +68,15 @@ def _fill(
     for way in order:
         ones = [fillings[i] for i in groups[way]]
         keys = [words[i] for i in groups[way]]
-        if way.constant:
-            made: Iterable[jax.Array] = map(_constant, ones)
-        elif way.kernel is not None:
-            targets = list(map(_target, ones, keys))
-            made = blocks.draw(kernels[way].result(), way.rows, targets, threads)
+        if way.kernel is None and not way.constant:
+            run = functools.partial(_run, programs[way].result())
+            made: Iterable[jax.Array] = map(run, ones, keys)
         else:
-            made = map(functools.partial(_run, programs[way].result()), ones, keys)
+            homes = [] if way.kernel else list(map(_constant, ones))
+            if way.kernel is not None:
+                targets = list(map(_target, ones, keys))
+                homes = blocks.draw(kernels[way].result(), way.rows, targets, threads)
+            made = blocks.placed(homes, [one.recipe.sharding for one in ones])
         for i, x in zip(groups[way], made, strict=True):
             results[i] = x
             if report is not None:
@@ -89,10 +91,9 @@ def _run(run: Any, one: Filling, words: Any) -> jax.Array:
     return moved(x, recipe.sharding) if recipe.moves else x
 
 
-def _constant(one: Filling) -> jax.Array:
+def _constant(one: Filling) -> blocks.Host:
     (value,) = one.numbers
-    value = np.asarray(value).astype(one.recipe.dtype)
-    return blocks.full(one.shape, value, one.recipe.sharding)
+    return blocks.full(one.shape, np.asarray(value).astype(one.recipe.dtype))
 
 
 def _target(one: Filling, words: Any) -> blocks.Target:
@@ -102,4 +103,4 @@ def _target(one: Filling, words: Any) -> blocks.Target:
         (hi, lo), *numbers = numbers
         keys = hash_blocks(keys, hi, lo)
     leaves = [(key, *numbers) for key in keys.reshape(-1, keys.shape[-1])]
-    return blocks.Target(one.shape, recipe.dtype, recipe.sharding, leaves)
+    return blocks.Target(one.shape, recipe.dtype, leaves)

@@ -13,7 +13,7 @@ from .._core import samplers
 from .._core.bits import THREEFRY, Stretch
 from .._core.compile import LAW, Draw
 from .._engine.blocks import WIDTH, Kernel, is_known, rows_of, serve
-from .._engine.execute import SMALL
+from .._engine.program import SMALL
 from .recipe import Filling
 
 
@@ -34,7 +34,7 @@ class Way(NamedTuple):
 
 
 # entries of a shape whose program draws them in less time by what it took to compile
-_LARGE = 1 << 28
+_LARGE = 1 << 26
 
 
 def ways_of(fillings: Sequence[Filling], compiled: Container[Way]) -> list[Way]:
