@@ -1,11 +1,14 @@
 """One kernel for all shapes: drawn in blocks, an array has the bits it has alone."""
 
 import functools
+import os
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from recipe_models import manifest
 from setup_models import KEY, TOKENS, Linen
 from tools import VERSION, assert_same_bits, root
@@ -128,6 +131,61 @@ def test_what_is_drawn_twice_is_drawn_once():
 
 
 TWO = [(16, 8), (8, 24)]
+# random chains: what XLA does to a number depends on what is around it
+STEPS = {
+    "times": lambda x, c: x * c,
+    "plus": lambda x, c: x + c,
+    "minus": lambda x, c: x - c,
+    "from": lambda x, c: c - x,
+    "over": lambda x, c: x / c,
+    "under": lambda x, c: c / (1 + abs(x)),
+    "most": lambda x, c: jnp.minimum(x, c),
+    "least": lambda x, c: jnp.maximum(x, c),
+    "negative": lambda x, c: -x,
+    "root": lambda x, c: jnp.sqrt(abs(x)),
+    "square": lambda x, c: jnp.square(x),
+    "below": lambda x, c: jnp.where(x < c, x, c),
+    "called": lambda x, c: jax.jit(lambda x, c: x * c / 0.3 + c)(x, c),
+    "cast": lambda x, c: x.astype("bfloat16").astype("float32"),
+    "itself": lambda x, c: x + x * c,
+}
+BASES = ("normal", "uniform", "truncated", "times_of_numbers", "ours", "bfloat16")
+NUMBERS = (0.0, -0.0, 1.0, -1.0, 2.0, 0.3, 0.7, 1e-3, 3.3)
+FEW_SHAPES = st.sampled_from(
+    [(16, 8), (3, 9), (300,), (7, 2), (2, 3, 17), (64, 4), (5,)]
+)
+
+
+@settings(
+    max_examples=int(os.environ.get("INITJAX_EXAMPLES", "12")),
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[*HealthCheck],
+)
+@given(st.data())
+def test_random_chains_have_the_bits_of_jit(data):
+    base = data.draw(st.sampled_from(BASES))
+    steps = data.draw(st.lists(st.sampled_from(sorted(STEPS)), max_size=4))
+    shapes = data.draw(st.lists(FEW_SHAPES, min_size=3, max_size=3, unique=True))
+    number = st.sampled_from(NUMBERS)
+    numbers = [[data.draw(number) for _ in steps] for _ in shapes]
+    own = [data.draw(st.sampled_from(NUMBERS[5:])) for _ in shapes]
+
+    def fun(key):
+        out = []
+        for k, s, c, cs in zip(
+            jax.random.split(key, 3), shapes, own, numbers, strict=True
+        ):
+            x = DRAWS[base](k, s, c)
+            for step, n in zip(steps, cs, strict=True):
+                x = STEPS[step](x, n)
+            out.append(x)
+        return out
+
+    for x, y in zip(ij.jit_init(fun)(KEY), jax.jit(fun)(KEY), strict=True):
+        assert np.asarray(x).tobytes() == np.asarray(y).tobytes(), (x.shape, fun)
+
+
 NOT_BY_ENTRY = {
     "iota": lambda k, s: normal(k, s) + jnp.arange(s[-1], dtype="float32"),
     "transpose": lambda k, s: normal(k, s[::-1]).T,
