@@ -256,6 +256,9 @@ class _Writer:
                 return operands
             raise NotByEntry
         if all(isinstance(x, Static) for x in operands) and size == 1:
+            shapes = [v.aval.shape for v in (*equation.invars, *equation.outvars)]
+            if is_key(avals[0]) or (any(shapes) and name not in _ENTRYWISE):
+                raise NotByEntry
             return [Static(equation, tuple(operands))]  # type: ignore[arg-type]
         if self._size == self._keys:  # one entry a key, not to be told from numbers
             raise NotByEntry
