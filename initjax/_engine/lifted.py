@@ -60,7 +60,9 @@ def places_of(tape: Tape) -> tuple[Place, ...]:
             before = made.get(other.place)
             if before is None or not _holds(tape.lines[before], family):
                 found.append(Place(i, j))
-            elif _is_product_of(tape, before, made):
+            elif _is_product_of(tape, before, made) and not (
+                _is_summed(tape, i) and _may_be_one(number)
+            ):
                 found.append(Place(i, j, before))
     return tuple(found)
 
@@ -111,6 +113,22 @@ def _joins(tape: Tape, i: int, family: frozenset[str]) -> bool:
         for line in tape.lines
         if any(isinstance(x, Value) and x.place == place for x in line.operands)
     )
+
+
+def _is_summed(tape: Tape, i: int) -> bool:
+    """Tell whether a later line adds to this one, in one step with it."""
+    place = len(tape.leaves) + i
+    return any(
+        _name(line) in ("add", "sub")
+        and any(isinstance(x, Value) and x.place == place for x in line.operands)
+        for line in tape.lines
+    )
+
+
+def _may_be_one(number: Static) -> bool:
+    """Tell whether XLA may leave out a product, as it does with 1 and -1."""
+    value = _literal(number)
+    return value is None or bool(np.abs(value) == 1)
 
 
 def _is_product_of(tape: Tape, i: int, made: Mapping[int, int]) -> bool:
