@@ -2,6 +2,9 @@
 
 import functools
 import os
+import subprocess
+import sys
+import textwrap
 
 import jax
 import jax.numpy as jnp
@@ -364,3 +367,32 @@ def test_an_array_takes_the_memory_it_was_drawn_in(shape):
     assert x.unsafe_buffer_pointer() == home.ctypes.data
     doubled = jax.jit(lambda x: x * 2, donate_argnums=0)(x)
     assert (np.asarray(doubled) == 2).all()
+
+
+def test_with_the_persistent_cache_a_second_process_compiles_nothing(tmp_path):
+    program = """
+        import collections, jax
+        import initjax as ij
+
+        found = collections.Counter()
+        jax.monitoring.register_event_listener(lambda name, **_: found.update([name]))
+        tree = {n: jax.ShapeDtypeStruct((4, n), "float32") for n in (3, 4)}
+        ij.init_tree(ij.Rules([("*", "normal")]), tree, jax.random.key(0))
+        normal = jax.random.normal
+        ij.jit_init(lambda k: [normal(k, (n, 8)) * (n / 3) for n in (3, 4)])(
+            jax.random.key(0)
+        )
+        kinds = ("compile_requests_use_cache", "cache_hits")
+        print(*(found[f"/jax/compilation_cache/{kind}"] for kind in kinds))
+    """
+    environment = {
+        **os.environ,
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    for warm in (False, True):
+        done = subprocess.run(command, env=environment, capture_output=True, check=True)
+        asked, hits = map(int, done.stdout.split())
+        assert asked > 1
+        assert (hits == asked) == warm

@@ -96,7 +96,8 @@ class SetupPlan:
         ]
         lines = table(head, rows, right=(0, 1, 2))
         lines.append(
-            f"{self.compiled} programs, {self.outputs} arrays, "
+            f"{self.compiled} program{'s' * (self.compiled != 1)}, "
+            f"{self.outputs} arrays, "
             f"{human_bytes(self.size)}; at most about {human_bytes(self.peak)} a device"
         )
         if self.fallbacks or self.whole:
