@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from recipe_models import manifest
 from setup_models import KEY, TOKENS, Linen
-from tools import VERSION, assert_same_bits, root
+from tools import VERSION, assert_same_bits, root, wide
 
 import initjax as ij
 from initjax._core.bits import Stretch, fused_bits
@@ -118,6 +118,21 @@ def test_one_kernel_serves_all_shapes(name):
     elif name != "bfloat16":  # whose products depend on the version of JAX
         assert len(engine.drawn) == len(SHAPES)
         assert len(engine.rows) == 1
+
+
+@pytest.mark.parametrize("guard", ["allow", "disallow"])
+def test_blocks_are_drawn_in_threads_under_the_flags_of_the_caller(guard):
+    """64-bit mode is a thread's own, and explicit transfers are all there are."""
+    law = ij.RandomNormal(0.5, 0.3)
+    with wide("float64"):
+        tree = {f"w{n}": jax.ShapeDtypeStruct((n, 500), "float64") for n in (700, 900)}
+        alone = {
+            n: law(ij.fold_in_path(KEY, n), x.shape, x.dtype) for n, x in tree.items()
+        }
+        with jax.transfer_guard(guard):
+            out = ij.init_tree(ij.Rules([("*", law)]), tree, KEY)
+        for name, x in out.items():
+            assert_same_bits(x, alone[name])
 
 
 def test_what_is_drawn_twice_is_drawn_once():

@@ -171,10 +171,16 @@ def draw(
         )
     ]
     table = _Table(entries, rows)
+    wide = jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]  # flags are set at run time
+
+    def run(block: int) -> None:
+        with jax.enable_x64(wide):  # of this thread: a thread has flags of its own
+            table.run(executable, block)
+
     if table.blocks == 1:
         table.run(executable, 0)
     else:
-        list(threads.map(lambda i: table.run(executable, i), range(table.blocks)))
+        list(threads.map(run, range(table.blocks)))
     return homes
 
 

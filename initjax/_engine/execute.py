@@ -25,7 +25,7 @@ from .blocks import (
     placed,
     rows_of,
 )
-from .hostkeys import HostKeys
+from .hostkeys import HostKeys, to_host
 from .kernels import kernels_of
 from .keys import is_key, kind_of
 from .lifted import statics_of, values_of
@@ -210,7 +210,7 @@ class Engine:
         (aval,) = (atom.aval for atom in run.piece.results)
         leaves = [self._value(a, known, arguments, ()) for a in run.piece.leaves]
         columns = [
-            np.reshape(x, (-1, 2)) if keys_of(a.aval) else [x]
+            to_host(x).reshape(-1, 2) if keys_of(a.aval) else [x]
             for x, a in zip(leaves, run.piece.leaves, strict=True)
         ]
         rows = max(map(len, columns))

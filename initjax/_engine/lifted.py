@@ -169,10 +169,13 @@ def value_at(tape: Tape, place: Place, values: Mapping[Hashable, Any]) -> Any:
 
 
 _VALUES: dict[Hashable, Any] = {}
+_MOST = 1 << 16  # values that are kept
 
 
 def values_of(numbers: Sequence[Static]) -> Mapping[Hashable, Any]:
     """Return the value of every number by its signature, as XLA computes it."""
+    if len(_VALUES) > _MOST:
+        _VALUES.clear()
     new = {x.signature: x for x in numbers if x.signature not in _VALUES}
     plain = {s: y[()] for s, x in new.items() if (y := _literal(x)) is not None}
     others = {s: x for s, x in new.items() if s not in plain}
