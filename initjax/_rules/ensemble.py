@@ -14,6 +14,7 @@ from jax.sharding import NamedSharding, PartitionSpec, Sharding
 
 from .._core.fields import integer
 from .._core.streams import Path, fold_in_words, is_typed
+from .._engine.blocks import serve
 from .._engine.jit_init import jit_init
 from .._engine.transfer import moved
 from .._errors import Refused
@@ -188,7 +189,7 @@ def _by_rules(rules: Rules, abstract: Any, root: Root, n: int, shardings: Any) -
     padded = [_padded(words[i], f) for i, f in zip(together, fillings, strict=True)]
     results: list[Any] = [None] * len(ones)
     for i, x in zip(together, fill(fillings, padded), strict=True):
-        results[i] = x if len(x) == n else _cut(x, n, homes[i])
+        results[i] = x if len(x) == n else _cutter(n, homes[i])(x)
     for i, one in enumerate(ones):
         if results[i] is None:
             results[i] = _stack(fill([one] * n, words[i]), homes[i])
@@ -237,8 +238,12 @@ def _padded(words: Any, one: Filling) -> Any:
     return np.pad(words, ((0, more), *(((0, 0),) * (words.ndim - 1))))
 
 
-def _cut(x: jax.Array, n: int, home: Sharding | None) -> jax.Array:
-    return jax.jit(lambda x: x[:n], out_shardings=home)(x)
+@functools.lru_cache
+def _cutter(n: int, home: Sharding | None) -> Callable[[jax.Array], jax.Array]:
+    """Return what keeps the first members of an array that lives so."""
+    if serve(home):  # nothing is compiled, and nothing is copied
+        return lambda x: jax.device_put(jax.device_get(x)[:n], home)
+    return jax.jit(lambda x: x[:n], out_shardings=home)
 
 
 def _stack(members: Sequence[jax.Array], home: Sharding | None) -> jax.Array:
