@@ -207,6 +207,7 @@ def test_random_chains_have_the_bits_of_jit(data):
 NOT_BY_ENTRY = {
     "iota": lambda k, s: normal(k, s) + jnp.arange(s[-1], dtype="float32"),
     "transpose": lambda k, s: normal(k, s[::-1]).T,
+    "reshape": lambda k, s: jax.lax.reshape(normal(k, s), s[::-1], (1, 0)),
     "part": lambda k, s: normal(k, (s[0] + 1, *s[1:]))[1:],
     "sum": lambda k, s: normal(k, s) - normal(k, s).sum(),
     "rows": lambda k, s: normal(k, s) * normal(jax.random.split(k)[0], s[-1:]),

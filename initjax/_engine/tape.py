@@ -249,7 +249,8 @@ class _Writer:
         size = math.prod(avals[0].shape)
         if name in _OF_KEYS:
             return self._write(Line(equation, tuple(operands), wide=False))
-        if name in _SAME and len(operands) == 1:
+        moves = name == "reshape" and equation.params["dimensions"] is not None
+        if name in _SAME and len(operands) == 1 and not moves:
             known = isinstance(operands[0], Static)
             same = size in (math.prod(equation.invars[0].aval.shape), self._size)
             if known or same:
