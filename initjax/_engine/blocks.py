@@ -25,6 +25,10 @@ Host = np.ndarray[Any, Any]
 WIDTH = 256  # entries of a row: what an array wastes is less
 FEW, ROWS, MANY = 64, 1024, 4096  # rows of a block, by how much there is to draw
 
+# entries of one shape from which on its own program pays: a block's copy costs about
+# 2.5 ns an entry on two cores, a compilation 50 ms
+LARGE = 1 << 24
+
 _ALIGNED = 64  # bytes: XLA takes the host's memory as it is where it begins so
 
 

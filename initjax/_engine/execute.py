@@ -6,6 +6,7 @@ import functools
 import itertools
 import math
 import os
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .blocks import (
+    LARGE,
     Host,
     Kernel,
     Target,
@@ -94,8 +96,13 @@ class Engine:
             for i, tape in tapes.items()
             if isinstance(tape.result, Static)
         }
-        others = {i: tape for i, tape in tapes.items() if i not in self.constants}
-        self.drawn = kernels_of(others)
+        drawn: Counter[int] = Counter()
+        for piece, number in self.runs:
+            drawn[number] += math.prod(piece.results[0].aval.shape)
+        small = {i: tape for i, tape in tapes.items() if drawn[i] < LARGE}
+        self.drawn = kernels_of(
+            {i: tape for i, tape in small.items() if i not in self.constants}
+        )
 
     def way_of(self, number: int) -> Any:
         """Return what makes a program's arrays: the host, a kernel, or itself."""

@@ -12,6 +12,7 @@ import numpy as np
 from .._core import samplers
 from .._core.bits import THREEFRY, Stretch
 from .._core.compile import LAW, Draw
+from .._engine import blocks
 from .._engine.blocks import WIDTH, Kernel, is_known, rows_of, serve
 from .._engine.program import SMALL
 from .recipe import Filling
@@ -33,10 +34,6 @@ class Way(NamedTuple):
     constant: bool = False
 
 
-# entries of a shape whose program draws them in less time by what it took to compile
-_LARGE = 1 << 26
-
-
 def ways_of(fillings: Sequence[Filling], compiled: Container[Way]) -> list[Way]:
     """Return how each array is made; `compiled` are the programs that are.
 
@@ -56,7 +53,9 @@ def ways_of(fillings: Sequence[Filling], compiled: Container[Way]) -> list[Way]:
         if not ways[i].constant and (kernel := kernel_of(one)) is not None:
             sharing.setdefault(kernel, []).append(i)
     for kernel, rows in sharing.items():
-        small = [i for i in rows if drawn[ways[i]] < _LARGE and ways[i] not in compiled]
+        small = [
+            i for i in rows if drawn[ways[i]] < blocks.LARGE and ways[i] not in compiled
+        ]
         height = rows_of(fillings[i].entries for i in small)
         if is_known(kernel, height) or len({ways[i] for i in small}) > 1:
             for i in small:
