@@ -12,6 +12,7 @@ from tools import assert_moments, assert_same_bits, in_two_processes
 
 import initjax as ij
 from initjax import Fan, Rules, Spec
+from initjax._engine import blocks
 from initjax._rules import fill as filling
 
 ATTENTION = Spec("glorot_uniform", fan=Fan.dense_general(1, 2))
@@ -145,6 +146,7 @@ def test_one_program_serves_all_numbers_of_a_law(monkeypatch):
 
     compiling = filling.compiling
     monkeypatch.setattr(filling, "compiling", count)
+    monkeypatch.setattr(blocks, "_COMPILED", {})  # no kernel of another test serves
     laws = [ij.RandomNormal(stddev=0.1 * i) for i in range(1, 50)]
     rules = Rules([(f"w{i}", law) for i, law in enumerate(laws)])
     tree = {f"w{i}": struct(5, 7) for i in range(len(laws))}
