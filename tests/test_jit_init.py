@@ -18,7 +18,7 @@ from jax.sharding import Mesh, NamedSharding, SingleDeviceSharding
 from jax.sharding import PartitionSpec as P
 from random_inits import inits
 from setup_models import KEY, MODELS, TOKENS, Linen, ours
-from tools import in_two_processes, wide
+from tools import VERSION, in_two_processes, wide
 
 import initjax as ij
 from initjax._engine.jit_init import _ENGINES
@@ -233,7 +233,8 @@ def test_the_plan_is_a_table_made_before_anything_is_compiled():
     assert str(plan).splitlines()[0].split() == [
         *("runs", "each", "shards", "path", "returns", "computes")
     ]
-    assert re.search(r"blocks +4 types +truncated_normal", str(plan))
+    if VERSION >= (0, 9):  # the first with blocks
+        assert re.search(r"blocks +4 types +truncated_normal", str(plan))
     assert re.search(r"program +float32\[32,50\] +orthogonal", str(plan))
     assert plan.explain() in str(plan).replace("\n  ", "\n")
     assert plan.explain() == (
