@@ -26,6 +26,17 @@ def key():
 
 
 @pytest.fixture
+def as_frameworks_expect():
+    """Frameworks mix dtypes and ranks; the checker of keys needs programs whole."""
+    with (
+        jax.debug_key_reuse(False),
+        jax.numpy_dtype_promotion("standard"),
+        jax.numpy_rank_promotion("allow"),
+    ):
+        yield
+
+
+@pytest.fixture
 def registry():
     """Nothing is registered at the start, and afterwards what was before."""
     before = {**REGISTERED}

@@ -28,19 +28,12 @@ from initjax.recipes import gpt2
 
 THREEFRY = KeyKind("threefry2x32", (2,))
 
-pytestmark = pytest.mark.skipif(
-    VERSION < (0, 9), reason="its XLA rounds the ends of loops otherwise: no blocks"
-)
-
-
-@pytest.fixture(autouse=True)
-def _as_frameworks_expect():
-    with (
-        jax.debug_key_reuse(False),
-        jax.numpy_dtype_promotion("standard"),
-        jax.numpy_rank_promotion("allow"),
-    ):
-        yield
+pytestmark = [
+    pytest.mark.usefixtures("as_frameworks_expect"),
+    pytest.mark.skipif(
+        VERSION < (0, 9), reason="its XLA rounds the ends of loops otherwise: no blocks"
+    ),
+]
 
 
 # -- jit_init ------------------------------------------------------------------------
@@ -203,7 +196,21 @@ def test_random_chains_have_the_bits_of_jit(data):
         assert np.asarray(x).tobytes() == np.asarray(y).tobytes(), (x.shape, fun)
 
 
+def test_a_product_that_xla_leaves_out_is_not_merged():
+    """With 1 and -1, where the sum would round once and not twice."""
+
+    def fun(key):
+        draws = [
+            normal(k, s) for k, s in zip(jax.random.split(key, 3), SHAPES, strict=True)
+        ]
+        return [x + x * c for x, c in zip(draws, (-1.0, 0.3, 1.0), strict=True)]
+
+    for x, y in zip(ij.jit_init(fun)(KEY), jax.jit(fun)(KEY), strict=True):
+        assert np.asarray(x).tobytes() == np.asarray(y).tobytes()
+
+
 NOT_BY_ENTRY = {
+    "axes": lambda k, s: normal(k, s) * jnp.cumsum(jnp.full((1,), 2.0)),
     "iota": lambda k, s: normal(k, s) + jnp.arange(s[-1], dtype="float32"),
     "transpose": lambda k, s: normal(k, s[::-1]).T,
     "reshape": lambda k, s: jax.lax.reshape(normal(k, s), s[::-1], (1, 0)),

@@ -23,18 +23,8 @@ from tools import VERSION, in_two_processes, wide
 import initjax as ij
 from initjax._engine.jit_init import _ENGINES
 
+pytestmark = pytest.mark.usefixtures("as_frameworks_expect")
 MESH = Mesh(np.array(jax.devices()).reshape(4, 2), ("data", "model"))
-
-
-@pytest.fixture(autouse=True)
-def _as_frameworks_expect():
-    """Frameworks mix dtypes and ranks; the checker of keys needs programs whole."""
-    with (
-        jax.debug_key_reuse(False),
-        jax.numpy_dtype_promotion("standard"),
-        jax.numpy_rank_promotion("allow"),
-    ):
-        yield
 
 
 def words(x):

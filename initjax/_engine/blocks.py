@@ -8,6 +8,7 @@ may share a block. Compiled once, it serves all shapes.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -18,6 +19,7 @@ import jax
 import numpy as np
 from jax.sharding import Sharding
 
+from .rounding import ENDS_ROUND_ALIKE
 from .transfer import no_mesh, put
 
 Host = np.ndarray[Any, Any]
@@ -32,16 +34,12 @@ LARGE = 1 << 24
 _ALIGNED = 64  # bytes: XLA takes the host's memory as it is where it begins so
 
 
-# before 0.9 XLA's log differs in the last bit between a vector loop and its remainder
-_ROUNDS_ALIKE = tuple(map(int, jax.__version__.split(".")[:2])) >= (0, 9)
-
-
 def serve(sharding: Sharding | None) -> bool:
     """Tell whether arrays that live so are drawn in blocks: on one CPU device.
 
     Other backends keep a program per shape: their memory is not the host's.
     """
-    if not _ROUNDS_ALIKE:
+    if not ENDS_ROUND_ALIKE:
         return False
     if sharding is not None:
         (device, *others) = sharding.device_set
@@ -62,11 +60,6 @@ class Target(NamedTuple):
     shape: tuple[int, ...]
     dtype: Any
     leaves: Sequence[tuple[Any, ...]]
-
-    @property
-    def size(self) -> int:
-        """How many entries it has."""
-        return math.prod(self.shape)
 
 
 def memory(shape: tuple[int, ...], dtype: Any) -> Host:
@@ -107,7 +100,8 @@ def rows_of(sizes: Iterable[int]) -> int:
     return ROWS if needed <= 4 * MANY else MANY
 
 
-class Kernel(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Kernel:
     """What draws rows of arrays.
 
     Attributes:
@@ -117,20 +111,8 @@ class Kernel(NamedTuple):
     """
 
     key: Hashable
-    row: Callable[..., Any]
-    leaves: tuple[jax.ShapeDtypeStruct, ...]
-
-    def __eq__(self, other: object) -> bool:
-        """Compare by key."""
-        return isinstance(other, Kernel) and self.key == other.key
-
-    def __ne__(self, other: object) -> bool:
-        """Compare by key."""
-        return not self == other
-
-    def __hash__(self) -> int:
-        """Hash the key."""
-        return hash(self.key)
+    row: Callable[..., Any] = dataclasses.field(compare=False)
+    leaves: tuple[jax.ShapeDtypeStruct, ...] = dataclasses.field(compare=False)
 
     def lowered(self, rows: int) -> Any:
         """Return the program of a block, ready to compile."""

@@ -8,6 +8,7 @@ compute with a constant otherwise than with an argument.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Container, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -35,8 +36,9 @@ class Value(NamedTuple):
     wide: bool
 
 
-class Static(NamedTuple):
-    """A single number that is known as the function is traced.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Static:
+    """A single number that is known as the function is traced; itself alone its equal.
 
     Attributes:
         equation: What computes it; None for `value`, or for an argument of a call.
@@ -95,14 +97,6 @@ class Static(NamedTuple):
             return self.value
         (out,) = bind(self.equation, [x._within(given) for x in self.inputs])
         return out
-
-    def __eq__(self, other: object) -> bool:
-        """Compare by identity: what is alike has one signature."""
-        return self is other
-
-    def __hash__(self) -> int:
-        """Hash the identity."""
-        return id(self)
 
 
 Operand = Value | Static
