@@ -209,6 +209,23 @@ def test_a_product_that_xla_leaves_out_is_not_merged():
         assert np.asarray(x).tobytes() == np.asarray(y).tobytes()
 
 
+def test_sums_that_meet_over_a_range_of_width_one_are_not_given_it():
+    """XLA leaves out the product with 1, and joins the sums around it."""
+    ranges = ((-0.3, 0.7), (-0.3, 0.8), (0.1, 1.1), (0.2, 0.7))
+
+    def fun(key):
+        keys = jax.random.split(key, 4)
+        shapes = [*SHAPES, (30, 9)]
+        return [
+            uniform(k, s, minval=a, maxval=b)
+            for k, s, (a, b) in zip(keys, shapes, ranges, strict=True)
+        ]
+
+    assert engine_of(fun, KEY).drawn  # the others share a kernel
+    for x, y in zip(ij.jit_init(fun)(KEY), jax.jit(fun)(KEY), strict=True):
+        assert np.asarray(x).tobytes() == np.asarray(y).tobytes(), x.shape
+
+
 NOT_BY_ENTRY = {
     "axes": lambda k, s: normal(k, s) * jnp.cumsum(jnp.full((1,), 2.0)),
     "iota": lambda k, s: normal(k, s) + jnp.arange(s[-1], dtype="float32"),

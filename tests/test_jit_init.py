@@ -155,7 +155,7 @@ def compilations():
 def test_depth_adds_no_program(stack):
     few, many = (ij.jit_init(Linen(n, stack).init).lower(KEY, TOKENS) for n in (1, 6))
     assert few.compiled == many.compiled <= 12
-    if stack != "scan":  # whose loop stays whole
+    if stack != "scan" or VERSION >= (0, 9):  # before, a loop stays whole
         assert set(many.fallbacks) == {"['params']['Dense_0']['kernel']"}  # orthogonal
 
 
@@ -242,8 +242,10 @@ def test_the_peak_is_that_of_one_device():
 
 WHY = {
     "samples inside control flow (scan)": lambda k: jax.lax.scan(
-        lambda k, _: (jax.random.split(k)[0], jax.random.normal(k, (16,))), k, None, 3
-    )[1],
+        lambda x, k: (x + jax.random.normal(k, (16,)), None),
+        jnp.zeros(16),
+        jax.random.split(k, 3),
+    )[0],
     "factorizes a matrix (cholesky)": lambda k: jnp.linalg.cholesky(
         jnp.eye(16) * jnp.exp(jax.random.normal(k, (16,)))
     ),

@@ -7,7 +7,7 @@ import itertools
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence, Set
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -66,8 +66,11 @@ class Engine:
         pieces: Sequence[Piece],
         order: Order,
         given: Order,
+        exact: bool,
+        opened: Set[int],
     ) -> None:
         """Find the distinct programs of the pieces; nothing is compiled yet."""
+        self.opened = opened
         self.graph, self.host, self.order = graph, host, order
         self._place = {
             a: i
@@ -83,7 +86,7 @@ class Engine:
             key = (piece.signature, goes, tuple(t.sharding for t in takes))
             if key not in known:
                 known[key] = len(known)
-                self.programs.append(Program(piece, takes, goes))
+                self.programs.append(Program(piece, takes, goes, exact))
             runs.append(Run(piece, known[key]))
         # outputs that other pieces take are there before them
         self.runs = sorted(
@@ -216,8 +219,9 @@ class Engine:
         """Return what a kernel draws in place of a run."""
         (aval,) = (atom.aval for atom in run.piece.results)
         leaves = [self._value(a, known, arguments, ()) for a in run.piece.leaves]
+        order = list(self.drawn[run.program].tape.order)
         columns = [
-            to_host(x).reshape(-1, 2) if keys_of(a.aval) else [x]
+            to_host(x).reshape(-1, 2)[order] if keys_of(a.aval) else [x]
             for x, a in zip(leaves, run.piece.leaves, strict=True)
         ]
         rows = max(map(len, columns))

@@ -73,13 +73,13 @@ def to_host(x: Any) -> Host:
 
 def host_keys(graph: Graph) -> HostKeys:
     """Return what of a graph is computed on the host, and how."""
-    known = _known(graph.nodes)
+    known = known_nodes(graph.nodes)
     keyed = _keyed(known)
 
     def is_leaf(atom: Atom) -> bool:
         if isinstance(atom, Result):
             return atom.node in keyed
-        return is_key(atom.aval) and _is_small(atom.aval)
+        return is_key(atom.aval) and is_small(atom.aval)
 
     used = (a for node in graph.nodes if node not in keyed for a in node.inputs)
     leaves = {atom: None for atom in (*used, *graph.outputs) if is_leaf(atom)}
@@ -87,15 +87,15 @@ def host_keys(graph: Graph) -> HostKeys:
     return _compile(leaves, {n: run for n, run in known.items() if n in behind})
 
 
-def _known(nodes: Iterable[Node]) -> dict[Node, Operation]:
+def known_nodes(nodes: Iterable[Node]) -> dict[Node, Operation]:
     """Return the nodes that the host can compute: small integers and keys only."""
     known: dict[Node, Operation] = {}
 
     def is_known(atom: Atom) -> bool:
-        return atom.node in known if isinstance(atom, Result) else _is_small(atom.aval)
+        return atom.node in known if isinstance(atom, Result) else is_small(atom.aval)
 
     for node in nodes:
-        small = all(_is_small(result.aval) for result in node.results)
+        small = all(is_small(result.aval) for result in node.results)
         if not small or not all(map(is_known, node.inputs)):
             continue
         if (run := operation(node)) is not None:
@@ -116,7 +116,7 @@ def _keyed(known: Iterable[Node]) -> set[Node]:
     return keyed
 
 
-def _is_small(aval: Any) -> bool:
+def is_small(aval: Any) -> bool:
     """Tell whether a value is a few integers, booleans or keys."""
     if math.prod(aval.shape) > _LARGEST:
         return False

@@ -120,15 +120,22 @@ def bind(equation: Any, inputs: Sequence[Any]) -> Sequence[Any]:
     return out if equation.primitive.multiple_results else [out]
 
 
-def evaluate(function: Any, inputs: Sequence[Any], apply: Apply) -> list[Any]:
-    """Return a traced function's outputs, each equation computed by `apply`."""
+def evaluate(
+    function: Any, inputs: Sequence[Any], apply: Apply, wanted: Wanted | None = None
+) -> list[Any]:
+    """Return a traced function's outputs, each equation computed by `apply`.
+
+    With `wanted`, those outputs alone, of the inputs that they need.
+    """
     jaxpr, consts = opened(function)
     env = dict(zip((*jaxpr.constvars, *jaxpr.invars), (*consts, *inputs), strict=True))
 
     def read(var: Any) -> Any:
         return var.val if isinstance(var, Literal) else env[var]
 
-    for equation in jaxpr.eqns:
+    wanted = [True] * len(jaxpr.outvars) if wanted is None else wanted
+    equations = jaxpr.eqns if all(wanted) else needed(jaxpr, wanted)[0]
+    for equation in equations:
         out = apply(equation, [read(v) for v in equation.invars])
         env.update(zip(equation.outvars, out, strict=True))
-    return [read(v) for v in jaxpr.outvars]
+    return [read(v) for v, want in zip(jaxpr.outvars, wanted, strict=True) if want]

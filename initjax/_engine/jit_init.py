@@ -15,6 +15,7 @@ from .._core.arguments import in_trace
 from .execute import Engine, Report
 from .hostkeys import host_keys
 from .keys import size_of
+from .loops import are_on_cpu, open_loops, opened_outputs
 from .options import check_options, is_placement, listed, static_places
 from .outline import outline
 from .placing import Order, Undecided, asked, bound, place
@@ -50,6 +51,7 @@ class JitInit:
         static_argnums: int | Iterable[int],
         static_argnames: str | Iterable[str],
         progress: bool | None,
+        exact: bool,
     ) -> None:
         """Check the options and keep them."""
         if not callable(fun):
@@ -62,6 +64,11 @@ class JitInit:
                 f"jit_init(progress={progress!r}): progress is True, False or None; "
                 "give True for a bar."
             )
+        if exact not in (True, False):
+            raise TypeError(
+                f"jit_init(exact={exact!r}): exact is True or False; give False where "
+                "the last bits may differ from those of jax.jit."
+            )
         numbers, names = listed(static_argnums), listed(static_argnames)
         options: dict[str, Any] = {
             "out_shardings": out_shardings,
@@ -70,7 +77,7 @@ class JitInit:
         }
         given = {name: x for name, x in options.items() if x is not None and x != ()}
         self._jitted = jax.jit(fun, **given)
-        self._fun, self._progress = fun, progress
+        self._fun, self._progress, self._exact = fun, progress, exact
         self._outputs: Outputs = weakref.WeakKeyDictionary()
         self._static = static_places(fun, numbers, names)
         self._has_layouts = not all(map(is_placement, jax.tree.leaves(out_shardings)))
@@ -145,9 +152,9 @@ class JitInit:
         given = tuple(map(bound, arguments))
         device = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]  # flags are set at run time
         engines = _ENGINES.setdefault(traced.jaxpr, {})
-        key = (wanted, given, device)
+        key = (wanted, given, device, self._exact)
         if key not in engines:
-            engines[key] = _engine(traced.jaxpr, wanted, given)
+            engines[key] = _engine(traced.jaxpr, wanted, given, self._exact)
         return Call(engines[key], arguments, outputs)
 
     def _described(self, traced: Any) -> tuple[Any, Order]:
@@ -165,20 +172,24 @@ Engines = weakref.WeakKeyDictionary[Any, dict[Any, Engine | Whole]]
 _ENGINES: Engines = weakref.WeakKeyDictionary()
 
 
-def _engine(closed: Any, wanted: Order, given: Order) -> Engine | Whole:
+def _engine(closed: Any, wanted: Order, given: Order, exact: bool) -> Engine | Whole:
     """Return what runs a traced function, for arguments and outputs placed so."""
     if closed.effects:
         return Whole(f"side effects ({', '.join(sorted(map(str, closed.effects)))})")
     if len(closed.jaxpr.invars) != len(given):
         return Whole("arguments that the trace does not list")
     graph = read(closed)
+    if are_on_cpu((*wanted, *given)):
+        graph = open_loops(graph)
+    whole, graph = graph, graph if exact else open_loops(graph, exact=False)
     host = host_keys(graph)
     pieces = outline(graph, host.leaves)
     try:
         order = place(graph, pieces, host, wanted, given)
     except Undecided as undecided:
         return Whole(str(undecided))
-    return Engine(graph, host, pieces, order, given)
+    opened = opened_outputs(whole, graph)
+    return Engine(graph, host, pieces, order, given, exact, opened)
 
 
 def _run_whole(
@@ -214,6 +225,7 @@ def jit_init(
     static_argnums: int | Iterable[int] = (),
     static_argnames: str | Iterable[str] = (),
     progress: bool | None = None,
+    exact: bool = True,
     **others: Any,
 ) -> Any:
     """Return `fun` compiled in pieces: use it in place of `jax.jit(fun)`.
@@ -223,7 +235,8 @@ def jit_init(
     derived on the host, and what is left is cut into one small program per output;
     programs that differ in nothing but keys are compiled once. The result is that of
     `jax.jit(fun)`, bit for bit. What cannot be cut (control flow around sampling,
-    side effects, callbacks) is compiled as `jax.jit` would; `lower` says what and why.
+    but for loops over keys; side effects, callbacks) is compiled as `jax.jit` would;
+    `lower` says what and why.
 
     Args:
         fun: Any function that makes parameters: `model.init` of Flax or Haiku, a
@@ -234,6 +247,10 @@ def jit_init(
         static_argnums: Arguments that are compile-time constants, by place.
         static_argnames: The same by name.
         progress: True shows a bar of arrays and bytes done, drawn by rich.
+        exact: False also opens what cannot be cut without touching last bits: loops
+            whose samples are scaled outside, laws of `log`, `exp` and their kin, and
+            samples that several outputs share. Each sample then is within 4 units in
+            the last place of the largest one; `lower(...).inexact` names the outputs.
         **others: Options of `jax.jit` that have no place here, each refused by name.
 
     Returns:
@@ -245,8 +262,8 @@ def jit_init(
         two outputs share a buffer.
 
     Raises:
-        TypeError: `fun` is not callable, `progress` not a bool or None; an option of
-            `jax.jit` that has no place here.
+        TypeError: `fun` is not callable, `progress` not a bool or None, `exact` not a
+            bool; an option of `jax.jit` that has no place here.
         ImportError: At a call with `progress=True` without rich.
 
         What `fun` or `jax.jit` raises, at the call, unchanged.
@@ -254,6 +271,7 @@ def jit_init(
     check_options(others)
 
     def make(fun: Callable[..., Any]) -> JitInit:
-        return JitInit(fun, out_shardings, static_argnums, static_argnames, progress)
+        options = out_shardings, static_argnums, static_argnames, progress, exact
+        return JitInit(fun, *options)
 
     return make if fun is None else make(fun)

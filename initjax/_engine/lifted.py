@@ -8,7 +8,9 @@ can happen, or where what happens is known and done here too.
 from __future__ import annotations
 
 import functools
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+import math
+import operator
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -55,13 +57,14 @@ def places_of(tape: Tape) -> tuple[Place, ...]:
             other = line.operands[1 - j]
             if not isinstance(number, Static) or not isinstance(other, Value):
                 continue
-            if not other.wide or _vanishes(number, line) or _joins(tape, i, family):
+            if not other.wide or _joins(tape, i, family):
                 continue
             before = made.get(other.place)
             if before is None or not _holds(tape.lines[before], family):
-                found.append(Place(i, j))
+                if not _vanishes(number, line):
+                    found.append(Place(i, j))
             elif _is_product_of(tape, before, made) and not (
-                _is_summed(tape, i) and _may_be_one(number)
+                _is_summed(tape, i) and _cancels(number, tape.lines[before])
             ):
                 found.append(Place(i, j, before))
     return tuple(found)
@@ -77,19 +80,67 @@ def _made(tape: Tape) -> dict[int, int]:
 
 
 def _vanishes(number: Static, line: Line) -> bool:
-    """Tell whether XLA may leave out a sum, as it does with zero."""
-    if _name(line) != "add":
-        return False
-    dtypes = [line.equation.outvars[0].aval.dtype]
-    while number.is_argument or _converts(number):
+    """Tell whether XLA may leave a line out: it does with x + 0, x * 1 and x * -1.
+
+    What was apart then meets: the sums of (x + a) * 1 + b become one.
+    """
+    neutral = {"add": (0,), "mul": _UNITS}.get(_name(line), ())
+    return _may_be(roughly(number), neutral)
+
+
+def _cancels(number: Static, before: Line) -> bool:
+    """Tell whether XLA may leave out a product, or two that it joins."""
+    value, other = roughly(number), roughly(constant_of(before))
+    both = None if value is None or other is None else value * other
+    return _may_be(value, _UNITS) or _may_be(both, _UNITS)
+
+
+_UNITS = (1, -1)
+
+
+def _may_be(value: float | None, numbers: Sequence[float]) -> bool:
+    """Tell whether what is about a value may be one of some numbers."""
+    near = 1e-6  # more than what rounding makes of it
+    return bool(numbers) and (
+        value is None or any(abs(value - number) < near for number in numbers)
+    )
+
+
+_ROUGHLY: dict[str, Callable[..., Any]] = {
+    "add": operator.add,
+    "convert_element_type": float,
+    "div": operator.truediv,
+    "erf": math.erf,
+    "exp": math.exp,
+    "log": math.log,
+    "max": max,
+    "min": min,
+    "mul": operator.mul,
+    "neg": operator.neg,
+    "nextafter": lambda x, _: x,
+    "pow": math.pow,
+    "rsqrt": lambda x: x**-0.5,
+    "sqrt": math.sqrt,
+    "square": lambda x: x * x,
+    "sub": operator.sub,
+}
+
+
+def roughly(number: Static) -> float | None:
+    """Return about what a number is, or None where that is not clear."""
+    while number.is_argument:
         (number,) = number.inputs
-    value = _literal(number)
-    return value is None or not value.astype(*dtypes).any()
-
-
-def _converts(number: Static) -> bool:
-    equation = number.equation
-    return equation is not None and equation.primitive.name == "convert_element_type"
+    if number.equation is None:
+        value = np.asarray(number.value)
+        return None if value.dtype.kind == "c" else float(value)
+    inputs = [roughly(x) for x in number.inputs]
+    compute = _ROUGHLY.get(number.equation.primitive.name)
+    if compute is None or None in inputs:
+        return None
+    try:
+        return float(compute(*inputs))
+    except (ArithmeticError, ValueError):
+        return None
 
 
 def _literal(number: Static) -> Any:
@@ -125,12 +176,6 @@ def _is_summed(tape: Tape, i: int) -> bool:
     )
 
 
-def _may_be_one(number: Static) -> bool:
-    """Tell whether XLA may leave out a product, as it does with 1 and -1."""
-    value = _literal(number)
-    return value is None or bool(np.abs(value) == 1)
-
-
 def _is_product_of(tape: Tape, i: int, made: Mapping[int, int]) -> bool:
     """Tell whether a line is a product with a constant, of no such product."""
     line = tape.lines[i]
@@ -142,6 +187,27 @@ def _is_product_of(tape: Tape, i: int, made: Mapping[int, int]) -> bool:
     (factor,) = (x for x in line.operands if isinstance(x, Value))
     before = made.get(factor.place)
     return before is None or not _holds(tape.lines[before], _PRODUCTS)
+
+
+def is_given_in_loops(tape: Tape) -> bool:
+    """Tell whether a loop computes what the tape does alone.
+
+    XLA computes a number with axes before a loop, and the loop takes it as given.
+    """
+    fixed = {place[:2] for place in places_of(tape) if place.before is None}
+    return all(
+        (i, j) in fixed
+        for i, line in enumerate(tape.lines)
+        for j, x in enumerate(line.operands)
+        if isinstance(x, Static) and _has_axes(x)
+    )
+
+
+def _has_axes(number: Static) -> bool:
+    """Tell whether a number is computed in an array."""
+    equation = number.equation
+    ranked = equation is not None and any(v.aval.shape for v in equation.outvars)
+    return ranked or any(map(_has_axes, number.inputs))
 
 
 def constant_of(line: Line) -> Static:

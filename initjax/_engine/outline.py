@@ -189,25 +189,30 @@ def _carried(graph: Graph) -> set[Constant]:
     So these are large constants that are moved and nothing else, and the numbers of
     initjax's own laws, which are rounded alike either way.
     """
-    computed: set[Atom] = set()
+    used = computed(graph)
     numbers: set[Atom] = set()
     elsewhere: set[Atom] = set(graph.outputs)
-    for node in reversed(graph.nodes):
+    for node in graph.nodes:
         (numbers if is_law(node.equation) else elsewhere).update(node.inputs)
-        if node.name not in _MOVES or any(r in computed for r in node.results):
-            computed.update(node.inputs)
     return {
         atom
         for atom in numbers | elsewhere
         if isinstance(atom, Constant)
-        and (
-            atom not in elsewhere if not atom.aval.shape else _is_moved(atom, computed)
-        )
+        and (atom not in elsewhere if not atom.aval.shape else _is_moved(atom, used))
     }
 
 
-def _is_moved(atom: Constant, computed: Container[Atom]) -> bool:
-    return getattr(atom.value, "nbytes", 0) > _LARGE and atom not in computed
+def _is_moved(atom: Constant, used: Container[Atom]) -> bool:
+    return getattr(atom.value, "nbytes", 0) > _LARGE and atom not in used
+
+
+def computed(graph: Graph) -> set[Atom]:
+    """Return the atoms that numbers are computed of: the others are moved at most."""
+    found: set[Atom] = set()
+    for node in reversed(graph.nodes):
+        if node.name not in _MOVES or any(r in found for r in node.results):
+            found.update(node.inputs)
+    return found
 
 
 def _cut(

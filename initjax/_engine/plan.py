@@ -15,6 +15,7 @@ from .keys import size_of
 from .program import Program, hindrance
 from .table import human_bytes, table
 
+_IN_LOOP = "a loop's, drawn for all turns side by side"
 _OF_ONE_PROGRAM = frozenset(
     "compile as_text compiler_ir cost_analysis memory_analysis in_tree out_info".split()
 )
@@ -55,6 +56,8 @@ class SetupPlan:
         peak: Estimated largest memory of one device, in bytes.
         fallbacks: The outputs that are computed as `jax.jit` would, and why.
         whole: Why the whole function is compiled by `jax.jit`, or None.
+        inexact: The outputs whose last bits may not be those of `jax.jit`, and why;
+            none but with `exact=False`.
     """
 
     programs: tuple[ProgramRow, ...]
@@ -63,6 +66,7 @@ class SetupPlan:
     peak: int
     fallbacks: dict[str, str]
     whole: str | None = None
+    inexact: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def compiled(self) -> int:
@@ -103,15 +107,19 @@ class SetupPlan:
         if self.fallbacks or self.whole:
             lines.append("as jax.jit would:")
             lines.extend(f"  {line}" for line in self.explain().splitlines())
+        if self.inexact:
+            lines.append("but for the last bits:")
+            lines.extend(f"  {path}: {why}" for path, why in self.inexact.items())
         return "\n".join(lines)
 
 
 def plan_of(engine: Engine, paths: Sequence[str]) -> SetupPlan:
     """Return the plan of an engine; `paths` name the function's outputs."""
     runs = Counter(run.program for run in engine.runs)
+    apart = [hindrance(p.piece, p.primitives) for p in engine.programs]
     why = [
-        hindrance(p.piece, p.primitives) if i in engine.own else None
-        for i, p in enumerate(engine.programs)
+        reason if i in engine.own and not engine.programs[i].is_loose else None
+        for i, reason in enumerate(apart)
     ]
     ways: dict[Any, list[int]] = {}
     for i in range(len(engine.programs)):
@@ -123,11 +131,15 @@ def plan_of(engine: Engine, paths: Sequence[str]) -> SetupPlan:
         for place in piece.places
         if (reason := why[number]) is not None
     }
+    inexact = {paths[place]: _IN_LOOP for place in sorted(engine.opened)}
+    for piece, number in engine.runs:
+        if engine.programs[number].is_loose:
+            inexact |= {paths[place]: str(apart[number]) for place in piece.places}
     avals = [atom.aval for atom in engine.graph.outputs]
     held = sum(map(_held, avals, engine.order))
     scratch = max((_scratch(engine.programs[i]) for i in engine.own), default=0)
     size = sum(map(size_of, avals))
-    return SetupPlan(rows, len(avals), size, held + scratch, fallbacks)
+    return SetupPlan(rows, len(avals), size, held + scratch, fallbacks, inexact=inexact)
 
 
 def _row(

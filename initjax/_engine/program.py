@@ -30,19 +30,21 @@ _FACTORS = frozenset(
     orgqr qr schur svd triangular_solve tridiagonal tridiagonal_solve
     """.split()
 )
+_CALLBACKS = frozenset({"pure_callback", "io_callback"})
+_CONTROL = frozenset({"scan", "while", "cond"})
 _HINDRANCES = (
-    ("a host callback", frozenset({"pure_callback", "io_callback"})),
+    ("a host callback", _CALLBACKS),
     ("factorizes a matrix", _FACTORS),
-    ("samples inside control flow", frozenset({"scan", "while", "cond"})),
+    ("samples inside control flow", _CONTROL),
 )
 
 
 def primitives(piece: Piece) -> frozenset[str]:
     """Return the names of all primitives of a piece, at any depth."""
-    return frozenset(equation.primitive.name for equation in _equations(piece))
+    return frozenset(equation.primitive.name for equation in equations(piece))
 
 
-def _equations(piece: Piece) -> Iterator[Any]:
+def equations(piece: Piece) -> Iterator[Any]:
     return every(node.equation for node in piece.nodes)
 
 
@@ -56,7 +58,18 @@ def fuses(piece: Piece, in_blocks: bool = False) -> bool:
     alone = len(piece.results) == 1 and not _takes_data(piece)
     if any(is_number(atom.aval) for atom in piece.results):
         return False
-    return alone and not unstable(_equations(piece), in_blocks)
+    return alone and not unstable(equations(piece), in_blocks)
+
+
+def fuses_loosely(piece: Piece) -> bool:
+    """Tell whether random bits may fuse where the last bits of floats may change."""
+    factors = factorizes(primitives(piece))
+    return not factors and not _takes_data(piece) and is_straight(piece)
+
+
+def is_straight(piece: Piece) -> bool:
+    """Tell whether a piece is computed step by step, on the device alone."""
+    return not primitives(piece) & (_CALLBACKS | _CONTROL)
 
 
 def _takes_data(piece: Piece) -> bool:
@@ -85,7 +98,7 @@ def hindrance(piece: Piece, used: frozenset[str]) -> str | None:
     if _takes_data(piece):
         return "computed from an argument"
     return (
-        f"not arithmetic along long axes ({', '.join(unstable(_equations(piece))[:4])})"
+        f"not arithmetic along long axes ({', '.join(unstable(equations(piece))[:4])})"
     )
 
 
@@ -149,11 +162,13 @@ class Program:
         piece: A piece that the program computes; the others differ in their leaves.
         takes: Shapes, dtypes and shardings of the leaves.
         order: The shardings of the results.
+        exact: Whether its floats are those of `jax.jit` to the last bit.
     """
 
     piece: Piece
     takes: tuple[jax.ShapeDtypeStruct, ...]
     order: Order
+    exact: bool = True
 
     @functools.cached_property
     def primitives(self) -> frozenset[str]:
@@ -163,7 +178,13 @@ class Program:
     @functools.cached_property
     def fuses(self) -> bool:
         """Whether its random bits fuse with what is computed of them."""
-        return fuses(self.piece)
+        return fuses(self.piece) or self.is_loose
+
+    @functools.cached_property
+    def is_loose(self) -> bool:
+        """Whether it fuses although the last bits of its floats may change."""
+        loosely = not self.exact and samples(self.primitives)
+        return loosely and fuses_loosely(self.piece) and not fuses(self.piece)
 
     @functools.cached_property
     def tape(self) -> Tape | None:
@@ -171,14 +192,15 @@ class Program:
         result, *others = self.piece.results
         if others or result.aval.weak_type or is_key(result.aval):
             return None
-        if not serve(self.order[0]) or _is_typed(self.piece):
+        if not serve(self.order[0]) or is_typed(self.piece):
             return None
         try:
-            tape = tape_of(self.piece)
+            tape = tape_of(self.piece, self.exact)
         except NotByEntry:
             return None
         known = isinstance(tape.result, Static)
-        return tape if known or fuses(self.piece, in_blocks=True) else None
+        fused = self.is_loose or fuses(self.piece, in_blocks=True)
+        return tape if known or fused else None
 
     @property
     def spread(self) -> bool:
@@ -213,7 +235,7 @@ class Program:
         if not self.moves:
             return self._lowered(self.order if any(self.order) else None)
         home: Any = self.order[0]
-        if _is_typed(self.piece):  # by the mesh in use, so all its devices take part
+        if is_typed(self.piece):  # by the mesh in use, so all its devices take part
             return self._lowered(NamedSharding(home.mesh, PartitionSpec()))
         device = min(home.addressable_devices, key=lambda device: device.id)
         with no_mesh():
@@ -225,6 +247,6 @@ class Program:
         return jitted.lower(*self.takes)
 
 
-def _is_typed(piece: Piece) -> bool:
+def is_typed(piece: Piece) -> bool:
     """Tell whether arrays carry the explicit axes of a mesh in their types."""
     return any(not atom.aval.sharding.mesh.empty for atom in piece.results)

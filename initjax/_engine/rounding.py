@@ -35,14 +35,15 @@ def is_stable(equation: Any, in_blocks: bool = False) -> bool:
 
     Integers and keys are exact. Floats are, if every element is computed by itself, by
     arithmetic alone, in loops that are long enough; single numbers XLA computes as it
-    compiles. A block's loop is a long one, as JAX's own is over a short axis.
+    compiles. A block's loop is a long one, as JAX's own is over a short axis; what is
+    broadcast in it is a number.
     """
     name = equation.primitive.name
     if name in _CONTROL:
         return False
     avals = [v.aval for v in equation.outvars]
     shapes = [a.shape for a in avals if math.prod(a.shape) > 1 and _rounds(a.dtype)]
-    if name == "broadcast_in_dim" and shapes:
+    if name == "broadcast_in_dim" and shapes and not in_blocks:
         source = equation.invars[0].aval.shape
         return math.prod(source) in (1, math.prod(shapes[0]))
     short = any(s[-1] < _SHORTEST for s in shapes)

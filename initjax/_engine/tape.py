@@ -132,11 +132,13 @@ class Tape(NamedTuple):
         leaves: What a row takes: keys and numbers, by the piece's leaves.
         lines: What is done, in order.
         result: What it gives; a `Static` is a constant array.
+        order: Which of several keys the parts of the array are of, one after the other.
     """
 
     leaves: tuple[Atom, ...]
     lines: tuple[Line, ...]
     result: Operand
+    order: tuple[int, ...]
 
     def signature(self, without: Container[tuple[int, int]] = ()) -> Hashable:
         """Equal for tapes of one code, whatever the operands of some places are."""
@@ -159,6 +161,13 @@ _ENTRYWISE = frozenset(
     shift_right_logical sign sqrt square sub xor
     """.split()
 )
+# these too, but for the last bit, which depends on the loop
+_ENTRYWISE_LOOSELY = _ENTRYWISE | frozenset(
+    """
+    acos acosh asin asinh atan atan2 atanh cbrt cos cosh erf erfc exp exp2 expm1
+    integer_pow is_finite log log1p logistic pow rsqrt sin sinh tan tanh
+    """.split()
+)
 # the same entries in the same order
 _SAME = frozenset(
     """
@@ -169,14 +178,18 @@ _SAME = frozenset(
 _OF_KEYS = frozenset({"random_wrap", "random_unwrap", "random_clone"})
 
 
-def tape_of(piece: Piece) -> Tape:
-    """Return the tape of a piece of one result, or raise `NotByEntry`."""
+def tape_of(piece: Piece, exact: bool = True) -> Tape:
+    """Return the tape of a piece of one result, or raise `NotByEntry`.
+
+    Without `exact`, the last bits may be other ones than in an array of its shape.
+    """
     (result,) = piece.results
     found = (keys_of(atom.aval) for atom in piece.leaves)
     counts = {count for count in found if count is not None}
     if len(counts) > 1:
         raise NotByEntry
-    writer = _Writer(math.prod(result.aval.shape), *counts)
+    entrywise = _ENTRYWISE if exact else _ENTRYWISE_LOOSELY
+    writer = _Writer(math.prod(result.aval.shape), entrywise, *counts)
     env: dict[Atom, Operand] = {}
     for atom in piece.leaves:
         env[atom] = writer.leaf(atom.aval)
@@ -191,14 +204,16 @@ def tape_of(piece: Piece) -> Tape:
     for node in piece.nodes:
         out = writer.apply(node.equation, [read(a) for a in node.inputs])
         env.update(zip(node.results, out, strict=True))
-    return Tape(piece.leaves, tuple(writer.lines), read(result))
+    return Tape(piece.leaves, tuple(writer.lines), read(result), writer.order)
 
 
 class _Writer:
     """Writes the lines of equations that are applied to operands."""
 
-    def __init__(self, size: int, keys: int = 1) -> None:
+    def __init__(self, size: int, entrywise: frozenset[str], keys: int = 1) -> None:
         self._size, self._keys, self._count = size, keys, 0
+        self._entrywise = entrywise
+        self.order = tuple(range(keys))
         self.lines: list[Line] = []
 
     def leaf(self, aval: Any) -> Value:
@@ -221,6 +236,8 @@ class _Writer:
         return Value(self._count - 1, wide)
 
     def _write(self, line: Line) -> list[Operand]:
+        if line.wide and list(self.order) != sorted(self.order):
+            raise NotByEntry  # not of the entries at the same index
         self.lines.append(line)
         return [self._next(wide=line.wide)]
 
@@ -245,22 +262,40 @@ class _Writer:
             return self._write(Line(equation, tuple(operands), wide=False))
         moves = name == "reshape" and equation.params["dimensions"] is not None
         if name in _SAME and len(operands) == 1 and not moves:
-            known = isinstance(operands[0], Static)
-            same = size in (math.prod(equation.invars[0].aval.shape), self._size)
-            if known or same:
+            before = equation.invars[0].aval
+            if _is_number(operands[0], before):
+                return operands
+            if size in (math.prod(before.shape), self._size):
                 return operands
             raise NotByEntry
+        if name == "transpose" and len(operands) == 1:
+            self._reorder(equation, operands[0])
+            return operands
         if all(isinstance(x, Static) for x in operands) and size == 1:
             shapes = [v.aval.shape for v in (*equation.invars, *equation.outvars)]
-            if is_key(avals[0]) or (any(shapes) and name not in _ENTRYWISE):
+            if is_key(avals[0]) or (any(shapes) and name not in self._entrywise):
                 raise NotByEntry
             return [Static(equation, tuple(operands))]  # type: ignore[arg-type]
         if self._size == self._keys:  # one entry a key, not to be told from numbers
             raise NotByEntry
         wide = size != 1
-        if name not in _ENTRYWISE or (wide and size != self._size):
+        if name not in self._entrywise or (wide and size != self._size):
             raise NotByEntry
         return self._write(Line(equation, tuple(operands), wide))
+
+    def _reorder(self, equation: Any, operand: Operand) -> None:
+        """Move whole parts of an array, each of a key of its own."""
+        shape, moves = equation.invars[0].aval.shape, equation.params["permutation"]
+        if _is_number(operand, equation.invars[0].aval):
+            return
+        moved = max((i + 1 for i, m in enumerate(moves) if i != m), default=0)
+        leading = moved
+        while math.prod(shape[:leading]) < self._keys:
+            leading += 1
+        if moved and math.prod(shape[:leading]) != self._keys:
+            raise NotByEntry
+        parts = np.array(self.order).reshape(shape[:leading])
+        self.order = tuple(parts.transpose(moves[:leading]).ravel().tolist())
 
     def _bits(self, equation: Any, operands: Sequence[Operand]) -> list[Operand]:
         (aval,) = (v.aval for v in equation.outvars)
@@ -274,6 +309,13 @@ class _Writer:
             raise NotByEntry
         width = aval.dtype.itemsize * 8
         return self._write(Line(None, tuple(operands), wide=True, width=width))
+
+
+def _is_number(operand: Operand, aval: Any) -> bool:
+    """Tell whether an operand is the same number in every entry of its array."""
+    return isinstance(operand, Static) or not (
+        operand.wide or is_key(aval) or keys_of(aval)
+    )
 
 
 def keys_of(aval: Any) -> int | None:

@@ -89,11 +89,19 @@ def read(closed: ClosedJaxpr) -> Graph:
     """Return the graph of a traced function."""
     jaxpr = closed.jaxpr
     inputs = tuple(Input(i, v.aval) for i, v in enumerate(jaxpr.invars))
-    reader = _Reader()
+    reader = Reader()
     walked = reader.walk(closed, inputs, [True] * len(jaxpr.outvars))
-    outputs = tuple(atom for atom in walked if atom is not None)
+    outputs = (atom for atom in walked if atom is not None)
+    return graph_of(inputs, reader.nodes, outputs)
+
+
+def graph_of(
+    inputs: tuple[Input, ...], nodes: Iterable[Node], outputs: Iterable[Atom]
+) -> Graph:
+    """Return a graph of the nodes that its outputs need."""
+    outputs = tuple(outputs)
     live = reachable(outputs)
-    return Graph(inputs, tuple(n for n in reader.nodes if n in live), outputs)
+    return Graph(inputs, tuple(n for n in nodes if n in live), outputs)
 
 
 def reachable(atoms: Iterable[Atom]) -> set[Node]:
@@ -115,8 +123,11 @@ def _same(atom: Atom) -> Hashable:
     return (atom.node, atom.index) if isinstance(atom, Result) else atom.index
 
 
-class _Reader:
+class Reader:
+    """Gathers the nodes of functions that are walked into one graph."""
+
     def __init__(self) -> None:
+        """Start without nodes."""
         self.nodes: list[Node] = []
         self._depending: set[Node] = set()  # on arguments
         self._known: dict[Hashable, Node] = {}
@@ -155,7 +166,7 @@ class _Reader:
         inner = called(equation)
         if inner is not None and not self._is_step(equation, inner):
             return self.walk(inner, arguments, live)
-        return self._add(equation, arguments)
+        return self.add(equation, arguments)
 
     def _depends(self, atom: Atom) -> bool:
         """Tell whether an atom depends on an argument."""
@@ -169,7 +180,7 @@ class _Reader:
         floats = len(avals) == 1 and jnp.issubdtype(avals[0].dtype, jnp.inexact)
         return is_fold(equation) or (floats and not makes_keys(inner))
 
-    def _add(self, equation: Any, inputs: Sequence[Atom]) -> list[Result]:
+    def add(self, equation: Any, inputs: Sequence[Atom]) -> list[Result]:
         """Add a node, unless it is one that is there: XLA computes equal ones once."""
         key = equation_key(equation)
         node = Node(equation, tuple(inputs), [], len(self.nodes), key)
