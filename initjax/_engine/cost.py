@@ -2,8 +2,8 @@
 
 A program is compiled for one shape, a kernel once for all shapes; but a kernel's blocks
 are copied to where they belong. On two cores a compilation takes about 50 ms and blocks
-2.5 ns more an entry, so what is drawn of one shape pays for its own program from `LARGE`
-entries on. Below, a kernel saves a compilation for each shape but the first, so two
+2.5 ns more an entry, so from `LARGE` entries on what is drawn of one shape pays for its
+own program. Below, a kernel saves a compilation for each shape but the first, so two
 shapes must share it, or it must be there already. A program that is there already costs
 nothing and copies nothing.
 """
@@ -18,7 +18,7 @@ from .blocks import WIDTH
 P = TypeVar("P", bound=Hashable)
 
 LARGE = 1 << 24  # entries: 50 ms / 2.5 ns, in the next power of two below
-# rows of a block: it is drawn whole, so a low one wastes less, a high one runs less often
+# rows of a block: it is drawn whole, so a low one wastes less and a high one runs less
 FEW, ROWS, MANY = 64, 1024, 4096
 
 
