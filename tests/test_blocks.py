@@ -14,11 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from recipe_models import manifest
 from setup_models import KEY, TOKENS, Linen
-from tools import VERSION, assert_same_bits, root, wide
+from tools import VERSION, assert_same_bits, count_compilations, root, wide
 
 import initjax as ij
 from initjax._core.bits import Stretch, fused_bits
-from initjax._engine import blocks
+from initjax._engine import blocks, cost
+from initjax._engine.cost import FEW, LARGE, MANY, ROWS, Choice, in_blocks
 from initjax._engine.keys import KeyKind, hash_blocks
 from initjax._rules import ways
 from initjax._rules.init_tree import ordered
@@ -264,7 +265,7 @@ def test_constants_need_no_program():
         )
 
     plan = ij.jit_init(fun).lower(KEY)
-    assert ([row.path for row in plan.programs], plan.compiled) == (["host"], 0)
+    assert ([row.way for row in plan.programs], plan.compiled) == (["host"], 0)
     for x, y in zip(ij.jit_init(fun)(KEY), jax.jit(fun)(KEY), strict=True):
         assert (x.weak_type, x.shape) == (y.weak_type, y.shape)
         assert np.asarray(x).tobytes() == np.asarray(y).tobytes()
@@ -277,16 +278,92 @@ def test_models_compile_few_programs():
         assert ij.jit_init(init).lower(KEY, TOKENS).compiled <= 3
 
 
+def paths(init):
+    return [row.way for row in init.lower(KEY).programs]
+
+
+def test_a_plan_is_decided_once(monkeypatch):
+    """A kernel that is there serves who comes later, not who has decided."""
+    monkeypatch.setattr(blocks, "_COMPILED", {})
+    early, late = (ij.jit_init(lambda k: normal(k, (16, 9)) * 0.77) for _ in range(2))
+    both = ij.jit_init(
+        lambda k: list(map(lambda j, s: normal(j, s) * 0.77, jax.random.split(k), TWO))
+    )
+    assert (paths(early), paths(both)) == (["program"], ["blocks"])
+    both(KEY)
+    assert (paths(early), paths(late)) == (["program"], ["blocks"])
+    assert [count_compilations(lambda f=f: f(KEY)) for f in (early, late)] == [1, 0]
+    assert_same_bits(early(KEY), late(KEY))
+
+
+def test_what_a_function_draws_much_of_has_its_program(monkeypatch):
+    monkeypatch.setattr(cost, "LARGE", 1000)
+    sizes = (500, 20, 500, 30)
+
+    def init(key):
+        keys = jax.random.split(key, len(sizes))
+        return [normal(k, (n,)) for k, n in zip(keys, sizes, strict=True)]
+
+    assert sorted(paths(ij.jit_init(init))) == ["blocks", "program"]
+
+
+# -- the cost model ------------------------------------------------------------------
+
+A, B, C = ("k", [160]), ("k", [64]), ("k", [5, 5])
+FULL = 256 * (FEW - 1)  # entries of all rows of a block but one
+DECIDED = {
+    # kernel and sizes of each program; programs and kernels that are there; rows
+    "shapes share a kernel": ({"a": A, "b": B}, "", (), {"a": FEW, "b": FEW}),
+    "one shape shares none": ({"a": A}, "", (), {}),
+    "nor does one drawn often": ({"c": C}, "", (), {}),
+    "nor do two of two laws": ({"a": A, "b": ("l", [64])}, "", (), {}),
+    "but of a kernel there is": ({"a": A}, "", {("k", FEW)}, {"a": FEW}),
+    "not of other blocks": ({"a": A}, "", {("k", ROWS)}, {}),
+    "a program there is serves": ({"a": A, "b": B}, "a", (), {}),
+    "before a kernel": ({"a": A}, "a", {("k", FEW)}, {}),
+    "and others share": ({"a": A, "b": B, "c": C}, "a", (), {"b": FEW, "c": FEW}),
+    "a large one pays": ({"a": ("k", [LARGE]), "b": B}, "", (), {}),
+    "or many together": ({"a": ("k", [LARGE // 2] * 2), "b": B}, "", (), {}),
+    "a smaller one does not": (
+        {"a": ("k", [LARGE - 1]), "b": B}, "", (), {"a": MANY, "b": MANY}
+    ),
+    "a kernel there is or not": (
+        {"a": ("k", [LARGE]), "b": B}, "", {("k", FEW)}, {"b": FEW}
+    ),
+    "rows that fill a block": (
+        {"a": ("k", [FULL]), "b": ("k", [1])}, "", (), {"a": FEW, "b": FEW}
+    ),
+    "and one row more": (
+        {"a": ("k", [FULL + 1]), "b": ("k", [1])}, "", (), {"a": ROWS, "b": ROWS}
+    ),
+    "rows of many blocks": (
+        {"a": ("k", [1024 * MANY]), "b": ("k", [1])}, "", (), {"a": MANY, "b": MANY}
+    ),
+    "bits that do not fuse": ({"a": (*A, False)}, "", (), {"a": FEW}),
+    "however large": ({"a": ("k", [LARGE], False)}, "", (), {"a": MANY}),
+    "nothing has no rows": (
+        {"a": ("k", [FULL]), "b": ("k", [0] * 9)}, "", (), {"a": FEW, "b": FEW}
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", DECIDED)
+def test_the_cost_model(case):
+    choices, programs, kernels, chosen = DECIDED[case]
+    choices = {name: Choice(*one) for name, one in choices.items()}
+    assert in_blocks(choices, programs, kernels) == chosen
+
+
 # -- init_tree -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("large", "programs"), [(blocks.LARGE, 6), (1 << 30, 2)])
+@pytest.mark.parametrize(("large", "programs"), [(LARGE, 6), (1 << 30, 2)])
 def test_gpt2_by_rule_compiles_few_programs(monkeypatch, large, programs):
     """Its 148 arrays are of two laws, zeros and ones; four shapes are large."""
-    monkeypatch.setattr(blocks, "LARGE", large)
+    monkeypatch.setattr(cost, "LARGE", large)
     tree = read_tree(manifest("gpt2-small"), None)
     ones = fillings_of(ordered(gpt2(12), tree, tree.leaves).jobs, THREEFRY)
-    made = ways.ways_of(ones, ())
+    made = ways.ways_of(ones)
     assert len(made) == 148
     assert len({way for way in made if not way.constant}) <= programs
 
@@ -320,32 +397,23 @@ def fillings(law, *shapes, dtype="float32", sharding=None, kind=THREEFRY):
     return fillings_of(jobs, kind)
 
 
-def paths(ones, compiled=()):
-    made = ways.ways_of(ones, compiled)
-    return [
-        "host" if w.constant else "program" if w.kernel is None else w.rows
-        for w in made
-    ]
+def names(ones, programs=(), kernels=()):
+    return [way.name for way in ways.ways_of(ones, programs, kernels)]
 
 
-def test_the_cost_model(monkeypatch):
-    monkeypatch.setattr(blocks, "_COMPILED", {})
-    law = ij.RandomNormal(0.125, 0.5)
-    two = fillings(law, (40, 4), (8, 8))
-    assert paths(two) == [blocks.FEW, blocks.FEW]
-    assert paths(fillings(law, (400, 400), (8, 8))) == [blocks.ROWS, blocks.ROWS]
-    assert paths(fillings(law, (8, 8), (8, 8))) == ["program", "program"]
-    assert paths(fillings(ij.Zeros(), (8, 8), (9,))) == ["host", "host"]
-    # compiled already, the program or the kernel
-    own = ways.ways_of(fillings(law, (8, 8)), ())
-    assert paths(two, own) == ["program", "program"]
-    three = fillings(law, (40, 4), (8, 8), (5,))
-    assert paths(three, own) == [blocks.FEW, "program", blocks.FEW]
-    blocks._COMPILED[ways.kernel_of(two[0]).key, blocks.FEW] = None
-    assert paths(fillings(law, (8, 8), (8, 8))) == [blocks.FEW, blocks.FEW]
-    # so large that a program of its own pays
-    monkeypatch.setattr(blocks, "LARGE", 1000)
-    assert paths(fillings(law, (8, 8), (9,), (1000,)))[2] == "program"
+def test_leaves_go_by_the_cost_model(monkeypatch):
+    """As programs and kernels are told apart, and found again."""
+    law, other = ij.RandomNormal(0.125, 0.5), ij.RandomNormal(-3, 2)
+    alike = [*fillings(law, (8, 8)), *fillings(other, (8, 8))]
+    assert names(alike) == ["program", "program"]
+    assert names(fillings(ij.Zeros(), (8, 8), (9,))) == ["host", "host"]
+    three = [*fillings(law, (40, 4)), *alike]
+    assert names(three) == ["blocks"] * 3
+    assert names(three, ways.ways_of(alike)) == ["program"] * 3
+    kernels = {(ways.kernel_of(three[0]).key, FEW)}
+    assert names(alike, kernels=kernels) == ["blocks", "blocks"]
+    monkeypatch.setattr(cost, "LARGE", 128)
+    assert names(alike, kernels=kernels) == ["program", "program"]
 
 
 @pytest.mark.parametrize(
@@ -368,7 +436,7 @@ def test_the_cost_model(monkeypatch):
     ids="factors tail parts complex narrow rbg sharded".split(),
 )
 def test_other_arrays_have_programs(ones):
-    assert paths(ones) == ["program", "program"]
+    assert names(ones) == ["program", "program"]
 
 
 def test_another_backend_has_programs(monkeypatch):
@@ -391,7 +459,7 @@ def test_a_stretch_begins_at_64_bits():
 
 def test_arrays_of_all_sizes_share_blocks():
     """None ends where another begins, and none is copied on its way."""
-    block = blocks.WIDTH * blocks.ROWS
+    block = blocks.WIDTH * ROWS
     sizes = [0, 1, 255, 256, 257, 0, block - 1, 3, block + 700]
     tree = {f"w{i}": jax.ShapeDtypeStruct((n,), "float32") for i, n in enumerate(sizes)}
     law = ij.RandomUniform(-0.25, 2)

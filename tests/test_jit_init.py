@@ -221,7 +221,7 @@ def test_the_plan_is_a_table_made_before_anything_is_compiled():
     assert plan.peak >= plan.size
     assert plan.whole is None
     assert str(plan).splitlines()[0].split() == [
-        *("runs", "each", "shards", "path", "returns", "computes")
+        *("runs", "each", "shards", "way", "returns", "computes")
     ]
     if VERSION >= (0, 9):  # the first with blocks
         assert re.search(r"blocks +4 types +truncated_normal", str(plan))

@@ -1,7 +1,10 @@
 """Plans and fingerprints: what will be made, and what was."""
 
+import contextlib
 import dataclasses
+import functools
 import json
+import pickle
 from typing import Any
 
 import jax
@@ -10,10 +13,12 @@ import numpy as np
 import pytest
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
-from tools import COLLECTIVES
+from tools import COLLECTIVES, VERSION, count_compilations
 
 import initjax as ij
 from initjax import Fan, Rules, Spec
+from initjax._engine import blocks, cost
+from initjax._rules import fill as filling
 from initjax._rules import fingerprint as _fingerprint
 
 
@@ -51,6 +56,10 @@ RULES = Rules(
         ("extra", plain),
     ]
 )
+FEW = (
+    Rules([("{a,b}", "he_normal"), ("*", "zeros")]),
+    {"a": struct(8, 16), "b": struct(16, 24), "bias": struct(16)},
+)
 PLAN = ij.plan(RULES, TREE)
 ROWS = {row.path: row for row in PLAN.rows}
 
@@ -85,15 +94,18 @@ def test_streams_are_paths_unless_the_rule_says_otherwise():
 
 def test_the_table_has_one_line_for_leaves_alike_and_totals_per_rule():
     lines = str(PLAN).splitlines()
-    assert lines[0].split() == "leaves path shape dtype law fan_in fan_out std".split()
+    assert (
+        lines[0].split() == "leaves path shape dtype law fan_in fan_out std way".split()
+    )
     (qkv,) = [line for line in lines if "layers/*/qkv" in line]
     assert qkv.split() == [
         "3", "layers/*/qkv", "8x24", "float32", "GlorotNormal()", "8+8+8", "16+4+4",
-        "0.3333",
+        "0.3333", "program",
     ]  # fmt: skip
     (total,) = [line for line in lines if line.lstrip().startswith("3  '**/qkv'")]
     assert total.split() == ["3", "'**/qkv'", "576", "2.3", "kB"]
-    assert lines[-1].startswith("15 leaves, 3,164 parameters, 11.1 kB, fingerprint")
+    assert lines[-1].startswith("15 leaves, 3,164 parameters, 11.1 kB, 6 programs, ")
+    assert lines[-1].endswith(f", fingerprint {PLAN.fingerprint[:16]}")
     assert sum(r.bytes for r in PLAN.rows) == PLAN.bytes
     assert repr(PLAN).startswith("<TreePlan of 15 leaves, 3,164 parameters")
 
@@ -103,6 +115,7 @@ def test_explain_says_why():
     assert "rule    '**/qkv'" in text
     assert "(8, 16) + (8, 4) + (8, 4) (in, out), by Fused(" in text
     assert "fold_in_path(key, 'layers', 0, 'qkv')" in text
+    assert text.endswith("way     program")
     with pytest.raises(KeyError, match=r"no such leaf; nearest is 'layers/0/qkv'"):
         PLAN.explain("layers/0/qqkv")
 
@@ -114,6 +127,18 @@ def test_a_plan_is_json():
     (row,) = [row for row in read["leaves"] if row["path"] == "layers/0/out"]
     assert ij.deserialize(row["law"]) == ij.depth_scaled("lecun_normal", 3)
     assert row["fans"] == [[8, 8]]
+    assert (row["way"], read["compiled"]) == (ROWS["layers/0/out"].way, PLAN.compiled)
+
+
+def test_a_plan_kept_from_before_there_were_ways_is_read():
+    plan = pickle.loads(pickle.dumps(ij.plan(*FEW)))
+    for old, name in [(plan, "compiled"), *((row, "way") for row in plan.rows)]:
+        del vars(old)[name]
+    assert {row.way for row in plan.rows} == {"?"}
+    assert str(plan).count("?") == 3
+    assert "kB, fingerprint" in str(plan)
+    assert plan.explain("a").endswith("way     ?")
+    assert json.loads(plan.to_json())["fingerprint"] == ij.plan(*FEW).fingerprint
 
 
 def test_shards_are_those_of_the_sharding():
@@ -136,6 +161,71 @@ def test_a_plan_compiles_and_allocates_nothing(monkeypatch):
     plan = ij.plan(Rules([("**", "he_normal")]), tree)
     assert plan.bytes == 1000 * 4 << 40
     assert len(jax.live_arrays()) <= live
+
+
+def in_mesh():
+    if not hasattr(jax, "set_mesh"):
+        pytest.skip("no mesh to be in")
+    return jax.set_mesh(jax.make_mesh((8,), ("x",)))
+
+
+def on_mesh():
+    x = NamedSharding(jax.make_mesh((8,), ("x",)), P("x"))
+    return {"a": x, "b": None, "bias": x}
+
+
+PLAIN = contextlib.nullcontext
+BLOCKS = "blocks" if VERSION >= (0, 9) else "program"
+WAYS = {  # of a, b and bias: in what mode, where they live, and how much is large
+    "small": (PLAIN, None, 400, [BLOCKS, BLOCKS, "host"]),
+    "large": (PLAIN, None, 300, ["program", "program", "host"]),
+    "rbg": (
+        lambda: jax.default_prng_impl("rbg"),
+        None,
+        400,
+        ["program"] * 2 + ["host"],
+    ),
+    "in a mesh": (in_mesh, None, 400, ["program"] * 3),
+    "on a mesh": (PLAIN, on_mesh, 400, ["program"] * 3),
+}
+
+
+def assert_done(plan, make, monkeypatch):
+    """A fresh process does what the plan says, and compiles as much."""
+    made = []
+
+    def ways_of(*args):
+        made.extend(way.name for way in decide(*args))
+        return decide(*args)
+
+    decide = filling.ways_of
+    jax.block_until_ready(make())  # what JAX itself needs is there
+    monkeypatch.setattr(filling, "_COMPILED", {})
+    monkeypatch.setattr(blocks, "_COMPILED", {})
+    monkeypatch.setattr(filling, "ways_of", ways_of)
+    assert count_compilations(lambda: jax.block_until_ready(make())) == plan.compiled
+    assert [row.way for row in plan.rows] == made
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_a_plan_says_what_makes_each_leaf(name, monkeypatch):
+    mode, shardings, large, ways = WAYS[name]
+    where = shardings and shardings()
+    monkeypatch.setattr(cost, "LARGE", large)
+    with mode():
+        plan = ij.plan(*FEW, shardings=where)
+        assert [row.way for row in plan.rows] == ways
+        assert_done(
+            plan,
+            lambda: ij.init_tree(*FEW, jax.random.key(0), shardings=where),
+            monkeypatch,
+        )
+
+
+def test_a_plan_says_what_makes_a_model(monkeypatch):
+    """Parts, factors, functions, constants and numbers that differ."""
+    make = functools.partial(ij.init_tree, RULES, TREE)
+    assert_done(PLAN, lambda: make(jax.random.key(0)), monkeypatch)
 
 
 def instead(path, spec):

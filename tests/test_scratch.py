@@ -7,7 +7,7 @@ import pytest
 from cases import ELEMENTWISE
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
-from tools import VERSION, root
+from tools import VERSION, count_compilations, root
 
 import initjax as ij
 
@@ -99,22 +99,6 @@ def test_no_scratch_memory_on_any_of_eight_devices(init, spec):
     assert (
         f"f32[{','.join(map(str, shape))}]" not in program.as_text()
     )  # nobody holds the whole
-
-
-BUILT = []  # an entry for every executable that XLA builds in this process
-
-
-@jax.monitoring.register_event_duration_secs_listener
-def listen(event, seconds, **_):
-    if event == "/jax/core/compile/backend_compile_duration":
-        BUILT.append(seconds)
-
-
-def count_compilations(run):
-    """How many executables XLA builds while `run` runs."""
-    before = len(BUILT)
-    run()
-    return len(BUILT) - before
 
 
 @pytest.mark.parametrize(

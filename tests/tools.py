@@ -1,4 +1,4 @@
-"""What several tests need: fresh keys, 64-bit mode, comparisons of bits and moments."""
+"""What several tests need: fresh keys, 64-bit mode, comparisons, counts of programs."""
 
 import contextlib
 import math
@@ -79,6 +79,22 @@ def assert_refused(call, kind, message):
         assert str(caught.value) == message
     # the inner exception is not shown
     assert caught.value.__suppress_context__ or not caught.value.__context__
+
+
+BUILT = []  # an entry for every executable that XLA builds in this process
+
+
+@jax.monitoring.register_event_duration_secs_listener
+def listen(event, seconds, **_):
+    if event == "/jax/core/compile/backend_compile_duration":
+        BUILT.append(seconds)
+
+
+def count_compilations(run):
+    """How many executables XLA builds while `run` runs."""
+    before = len(BUILT)
+    run()
+    return len(BUILT) - before
 
 
 _JOINED = """

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Container, Hashable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -25,12 +25,6 @@ from .transfer import no_mesh, put
 Host = np.ndarray[Any, Any]
 
 WIDTH = 256  # entries of a row: what an array wastes is less
-FEW, ROWS, MANY = 64, 1024, 4096  # rows of a block, by how much there is to draw
-
-# entries of one shape from which on its own program pays: a block's copy costs about
-# 2.5 ns an entry on two cores, a compilation 50 ms
-LARGE = 1 << 24
-
 _ALIGNED = 64  # bytes: XLA takes the host's memory as it is where it begins so
 
 
@@ -92,14 +86,6 @@ def placed(homes: Sequence[Host], wanted: Sequence[Sharding | None]) -> list[jax
     return arrays
 
 
-def rows_of(sizes: Iterable[int]) -> int:
-    """Return how many rows a block has where arrays of these sizes share blocks."""
-    needed = sum(-(-size // WIDTH) for size in sizes)
-    if needed <= FEW:
-        return FEW
-    return ROWS if needed <= 4 * MANY else MANY
-
-
 @dataclasses.dataclass(frozen=True)
 class Kernel:
     """What draws rows of arrays.
@@ -125,23 +111,23 @@ class Kernel:
             return jax.jit(jax.vmap(self.row)).lower(*types)
 
 
-_COMPILED: dict[Hashable, Future[Any]] = {}
+_COMPILED: dict[tuple[Hashable, int], Future[Any]] = {}
 _MOST = 4096  # kernels that are kept
 
 
-def is_known(kernel: Kernel, rows: int) -> bool:
-    """Tell whether a kernel is compiled already."""
-    return (kernel.key, rows) in _COMPILED
+def ready() -> Container[tuple[Hashable, int]]:
+    """Return the keys and rows of the kernels that are compiled already."""
+    return _COMPILED
 
 
 def compiled(kernel: Kernel, rows: int, threads: Executor) -> Future[Any]:
     """Return the executable of a kernel, as of now or as soon as it is compiled."""
     if len(_COMPILED) > _MOST:
         _COMPILED.clear()
-    if not is_known(kernel, rows):
-        program = kernel.lowered(rows)
-        _COMPILED[kernel.key, rows] = threads.submit(program.compile)
-    return _COMPILED[kernel.key, rows]
+    key = kernel.key, rows
+    if key not in _COMPILED:
+        _COMPILED[key] = threads.submit(kernel.lowered(rows).compile)
+    return _COMPILED[key]
 
 
 def draw(

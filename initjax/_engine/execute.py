@@ -6,7 +6,6 @@ import functools
 import itertools
 import math
 import os
-from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence, Set
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -15,18 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .blocks import (
-    LARGE,
-    Host,
-    Kernel,
-    Target,
-    compiled,
-    cores,
-    draw,
-    full,
-    placed,
-    rows_of,
-)
+from .blocks import Host, Kernel, Target, compiled, cores, draw, full, placed, ready
+from .cost import Choice, in_blocks
 from .hostkeys import HostKeys, to_host
 from .kernels import kernels_of
 from .keys import is_key, kind_of
@@ -99,13 +88,19 @@ class Engine:
             for i, tape in tapes.items()
             if isinstance(tape.result, Static)
         }
-        drawn: Counter[int] = Counter()
+        sizes: dict[int, list[int]] = {}
         for piece, number in self.runs:
-            drawn[number] += math.prod(piece.results[0].aval.shape)
-        small = {i: tape for i, tape in tapes.items() if drawn[i] < LARGE}
-        self.drawn = kernels_of(
-            {i: tape for i, tape in small.items() if i not in self.constants}
-        )
+            size = math.prod(piece.results[0].aval.shape)
+            sizes.setdefault(number, []).append(size)
+        could = kernels_of({i: t for i, t in tapes.items() if i not in self.constants})
+        choices = {
+            i: Choice(one.kernel.key, sizes[i], self.programs[i].fuses)
+            for i, one in could.items()
+        }
+        # decided here, so that a plan says what a later call does
+        rows = in_blocks(choices, kernels=ready())
+        self.drawn = {i: could[i] for i in rows}
+        self.rows = {could[i].kernel: height for i, height in rows.items()}
 
     def way_of(self, number: int) -> Any:
         """Return what makes a program's arrays: the host, a kernel, or itself."""
@@ -117,16 +112,6 @@ class Engine:
     def own(self) -> list[int]:
         """The programs that are compiled as they are."""
         return [i for i in range(len(self.programs)) if self.way_of(i) == i]
-
-    @functools.cached_property
-    def rows(self) -> dict[Kernel, int]:
-        """The kernels, each with the rows of its blocks."""
-        sizes: dict[Kernel, list[int]] = {}
-        for piece, number in self.runs:
-            if number in self.drawn:
-                size = math.prod(piece.results[0].aval.shape)
-                sizes.setdefault(self.drawn[number].kernel, []).append(size)
-        return {kernel: rows_of(of_kernel) for kernel, of_kernel in sizes.items()}
 
     @functools.cached_property
     def _numbers(self) -> dict[int, tuple[Any, ...]]:

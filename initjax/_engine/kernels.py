@@ -37,10 +37,10 @@ class Drawn(NamedTuple):
 
 
 def kernels_of(tapes: Mapping[int, Tape]) -> dict[int, Drawn]:
-    """Return the kernels of programs that differ in shapes and numbers alone.
+    """Return what kernel could draw in place of each program.
 
-    A number is given to the kernel where programs differ in it, else it is part of it.
-    A program that is like no other is compiled for its own shape: that costs the same.
+    Programs that differ in shapes and numbers alone share one. A number is given to the
+    kernel where they differ in it, else it is part of it.
     """
     alike: dict[Hashable, list[int]] = {}
     places = {i: places_of(tape) for i, tape in tapes.items()}
@@ -49,8 +49,6 @@ def kernels_of(tapes: Mapping[int, Tape]) -> dict[int, Drawn]:
         alike.setdefault(signature, []).append(i)
     found: dict[int, Drawn] = {}
     for same in alike.values():
-        if len(same) == 1:
-            continue
         first = tapes[same[0]]
         differ = tuple(
             place

@@ -17,6 +17,7 @@ from jax.sharding import (
     SingleDeviceSharding,
 )
 
+from .._errors import Refused
 from .hostkeys import HostKeys
 from .jaxprs import every
 from .keys import is_key
@@ -168,7 +169,14 @@ def on_devices(sharding: NamedSharding) -> NamedSharding:
     """Return a sharding on the devices of the mesh in use, if it names only axes."""
     if isinstance(sharding.mesh, Mesh):
         return sharding
-    whole: Any = _mesh_in_use()
+    try:
+        whole = _mesh_in_use()
+    except (RuntimeError, Undecided):  # what there is depends on the version of JAX
+        whole = None
+    if not isinstance(whole, NamedSharding):
+        raise Refused(
+            "the mesh in use has no devices; use one that has, by jax.set_mesh(mesh)."
+        )
     return NamedSharding(whole.mesh, sharding.spec)
 
 

@@ -32,7 +32,7 @@ class ProgramRow:
         size: Bytes that one run returns, on average.
         shards: Over how many devices its first result is spread.
         hindrance: Why its samples do not fuse, or None.
-        path: "program" of its own shape, "blocks" of a program for all shapes, or
+        way: "program" of its own shape, "blocks" of a program for all shapes, or
             "host" without a program.
     """
 
@@ -42,7 +42,7 @@ class ProgramRow:
     size: int
     shards: int
     hindrance: str | None
-    path: str = "program"
+    way: str = "program"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +71,7 @@ class SetupPlan:
     @property
     def compiled(self) -> int:
         """How many programs are compiled."""
-        return sum(row.path != "host" for row in self.programs)
+        return sum(row.way != "host" for row in self.programs)
 
     def explain(self) -> str:
         """Say which outputs are not sampled by fused programs, and why."""
@@ -90,11 +90,11 @@ class SetupPlan:
 
     def __str__(self) -> str:
         """Return the table of programs, the totals and the fallbacks."""
-        head = ("runs", "each", "shards", "path", "returns", "computes")
+        head = ("runs", "each", "shards", "way", "returns", "computes")
         rows = [
             (
                 *(str(r.runs), human_bytes(r.size), str(r.shards)),
-                *(r.path, r.results, r.computes),
+                *(r.way, r.results, r.computes),
             )
             for r in self.programs
         ]

@@ -53,7 +53,7 @@ def _fill(
     threads: Executor,
 ) -> list[jax.Array]:
     groups: dict[Way, list[int]] = {}
-    for i, way in enumerate(ways_of(fillings, _COMPILED)):
+    for i, way in enumerate(ways_of(fillings, _COMPILED, blocks.ready())):
         groups.setdefault(way, []).append(i)
     work = {way: sum(fillings[i].entries for i in groups[way]) for way in groups}
     order = sorted(groups, key=lambda way: -work[way])

@@ -66,8 +66,8 @@ def make(order: Order, key: Any, progress: bool | None, caller: str) -> dict[int
         pairs = zip(order.rows, order.jobs, strict=True)
         arrays = [_traced(root.key, row, job) for row, job in pairs]
         return dict(zip(places, arrays, strict=True))
-    jobs = [job._replace(sharding=job.sharding or root.home) for job in order.jobs]
-    fillings = fillings_of(jobs, root.kind)
+    home = None if all(job.sharding for job in order.jobs) else root.home
+    fillings = fillings_of(order.jobs, root.kind, home)
     words = root.fold_in([row.stream for row in order.rows])
     if not progress:
         return dict(zip(places, fill(fillings, words), strict=True))

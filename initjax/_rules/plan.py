@@ -6,12 +6,14 @@ import dataclasses
 import difflib
 import functools
 import hashlib
+import itertools
 import json
 import math
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.sharding import Sharding
 
 from .._core.config import to_plain
 from .._core.initializer import Initializer
@@ -24,11 +26,13 @@ from .assign import Assigned, rule_name
 from .init_tree import Order, ordered
 from .paths import read_tree
 from .patterns import choose
-from .recipe import Job
+from .recipe import Job, fillings_of
+from .roots import usual_kind, whole
 from .rules import Rules
 from .saved import law_data
 from .table import PlanRow as PlanRow
 from .table import explained, rows_table, rules_table
+from .ways import Way, ways_of
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -37,9 +41,12 @@ class TreePlan:
 
     Attributes:
         rows: One for each leaf, in the order of the tree.
+        compiled: How many programs `init_tree` compiles in a fresh process; 0 in a plan
+            that was pickled before it was counted.
     """
 
     rows: tuple[PlanRow, ...]
+    compiled: int = 0
 
     @property
     def bytes(self) -> int:
@@ -94,6 +101,7 @@ class TreePlan:
                 "fingerprint": self.fingerprint,
                 "parameters": self.parameters,
                 "bytes": self.bytes,
+                "compiled": self.compiled,
                 "leaves": rows,
             }
         )
@@ -113,9 +121,11 @@ class TreePlan:
 
     @property
     def _sum(self) -> str:
+        programs = f"{self.compiled} program{'s' * (self.compiled != 1)}, "
         return (
             f"{len(self.rows)} leaves, {self.parameters:,} parameters, "
-            f"{human_bytes(self.bytes)}, fingerprint {self.fingerprint[:16]}"
+            f"{human_bytes(self.bytes)}, {programs * (self.compiled > 0)}"
+            f"fingerprint {self.fingerprint[:16]}"
         )
 
 
@@ -132,7 +142,8 @@ def plan(
 
     Returns:
         A row for each leaf: its rule, law, fans, promised mean and standard deviation,
-        bytes, shards and stream.
+        bytes, shards, stream, and whether a program makes it; the last as in a fresh
+        process, of a key of the default kind that is committed nowhere.
 
     Raises:
         ValueError: What `init_tree` would raise.
@@ -149,8 +160,19 @@ def plan(
 def plan_of_order(rules: Rules, order: Order) -> TreePlan:
     """Return the plan of what is ordered."""
     promises = _Promises()
-    pairs = zip(order.rows, order.jobs, strict=True)
-    return TreePlan(tuple(_row(rules, row, job, promises) for row, job in pairs))
+    promised = [_promised(job, promises) for job in order.jobs]
+    ways = ways_of(fillings_of(order.jobs, usual_kind(), _home()))
+    columns = zip(order.rows, order.jobs, promised, ways, strict=True)
+    rows = tuple(itertools.starmap(functools.partial(_row, rules), columns))
+    return TreePlan(rows, len({way for way in ways if not way.constant}))
+
+
+def _home() -> Sharding | None:
+    """Return where an array lives that nothing places, as far as is known."""
+    try:
+        return whole()
+    except Refused:  # a mesh whose devices are yet to come
+        return None
 
 
 class Promise(NamedTuple):
@@ -192,12 +214,15 @@ def _promise(law: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Promise:
     return Promise(promised, (promised.fans,), by)
 
 
-def _row(rules: Rules, row: Assigned, job: Job, promises: _Promises) -> PlanRow:
+def _promised(job: Job, promises: _Promises) -> Promise:
     try:
-        promise = promises[job.law, job.shape, job.dtype]
+        return promises[job.law, job.shape, job.dtype]
     except Refused as refused:
         message = f"{job.where}: {job.law!r}(key, shape={job.shape}): {refused}"
         raise Refused(message, refused.kind) from None
+
+
+def _row(rules: Rules, row: Assigned, job: Job, promise: Promise, way: Way) -> PlanRow:
     return PlanRow(
         row.leaf.name,
         job.shape,
@@ -211,6 +236,7 @@ def _row(rules: Rules, row: Assigned, job: Job, promises: _Promises) -> PlanRow:
         math.prod(job.shape) * job.dtype.itemsize,
         _pieces(job),
         row.stream,
+        way.name,
     )
 
 

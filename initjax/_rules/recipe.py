@@ -91,12 +91,17 @@ class Filling(NamedTuple):
         return math.prod(self.shape)
 
 
-def fillings_of(jobs: Sequence[Job], kind: KeyKind) -> list[Filling]:
-    """Return the program of every job; jobs of one law and shape are read once."""
+def fillings_of(
+    jobs: Sequence[Job], kind: KeyKind, home: Sharding | None = None
+) -> list[Filling]:
+    """Return the program of every job; jobs of one law and shape are read once.
+
+    What nothing else places lives in `home`.
+    """
     known: dict[Hashable, Filling] = {}
     for job in jobs:
         if (same := _same(job)) not in known:
-            known[same] = filling(job, kind)
+            known[same] = filling(job._replace(sharding=job.sharding or home), kind)
     return [known[_same(job)]._replace(where=job.where) for job in jobs]
 
 

@@ -43,9 +43,7 @@ class Root(NamedTuple):
         sharding = bound(self.key)
         if isinstance(sharding, NamedSharding):
             return NamedSharding(sharding.mesh, PartitionSpec())
-        if sharding is None and not jax.sharding.get_abstract_mesh().empty:
-            return on_devices(resolve(PartitionSpec(), ()).sharding)
-        return sharding
+        return sharding or whole()
 
     def fold_in(self, paths: Sequence[Path]) -> Any:
         """Return the words of every path's key, in one pass where possible."""
@@ -70,6 +68,18 @@ class Root(NamedTuple):
         return [
             Root(key, self.kind, words) for key, words in zip(keys, rows, strict=True)
         ]
+
+
+def whole() -> Sharding | None:
+    """Return where an array lives whole that no key places: on the mesh in use."""
+    if jax.sharding.get_abstract_mesh().empty:
+        return None
+    return on_devices(resolve(PartitionSpec(), ()).sharding)
+
+
+def usual_kind() -> KeyKind:
+    """Return the generator of the keys that `jax.random.key` makes."""
+    return kind_of(jax.eval_shape(lambda: jax.random.key(0)).dtype)
 
 
 def root_of(key: Any) -> Root:

@@ -32,6 +32,9 @@ class PlanRow:
         bytes: Of the whole array.
         shards: In how many pieces it is spread over devices; 1 if each has the whole.
         stream: The path that its key comes from.
+        way: "program" of its own shape, "blocks" of a program for all shapes, or "host"
+            without a program, as `ProgramRow.path`; "?" in a plan that was pickled
+            before it was told.
     """
 
     path: str
@@ -46,12 +49,18 @@ class PlanRow:
     bytes: int
     shards: int
     stream: tuple[str | int, ...]
+    way: str = "?"
 
 
 def rows_table(rows: Sequence[PlanRow]) -> list[str]:
     """Return a line for each leaf, one for those that differ in numerals alone."""
-    head = ("leaves", "path", "shape", "dtype", "law", "fan_in", "fan_out", "std")
-    groups = _grouped(rows, lambda r: (_starred(r), r.shape, r.dtype, r.rule, _law(r)))
+    head = (
+        *("leaves", "path", "shape", "dtype", "law"),
+        *("fan_in", "fan_out", "std", "way"),
+    )
+    groups = _grouped(
+        rows, lambda r: (_starred(r), r.shape, r.dtype, r.rule, _law(r), r.way)
+    )
     lines = [
         (
             str(len(alike)),
@@ -62,6 +71,7 @@ def rows_table(rows: Sequence[PlanRow]) -> list[str]:
             "+".join(_short(f.fan_in) for f in alike[0].fans) or "-",
             "+".join(_short(f.fan_out) for f in alike[0].fans) or "-",
             _number(alike[0].std),
+            alike[0].way,
         )
         for alike in groups
     ]
@@ -93,6 +103,7 @@ def explained(row: PlanRow) -> str:
         f"  fans    {f'{fans} (in, out), by ' * bool(fans)}{row.fans_from}",
         f"  entries mean {_number(row.mean)}, std {_number(row.std)}",
         f"  stream  fold_in_path(key, {', '.join(map(repr, row.stream))})",
+        f"  way     {row.way}",
     ]
     return "\n".join(lines)
 

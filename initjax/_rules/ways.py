@@ -1,8 +1,7 @@
-"""The cost model: which arrays have a program, a kernel for all shapes, or neither."""
+"""How each array is made: by the host, in blocks by a kernel, or by its program."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Container, Hashable, Sequence
 from typing import Any, NamedTuple
 
@@ -12,8 +11,8 @@ import numpy as np
 from .._core import samplers
 from .._core.bits import THREEFRY, Stretch
 from .._core.compile import LAW, Draw
-from .._engine import blocks
-from .._engine.blocks import WIDTH, Kernel, is_known, rows_of, serve
+from .._engine.blocks import WIDTH, Kernel, serve
+from .._engine.cost import Choice, in_blocks
 from .._engine.program import SMALL
 from .recipe import Filling
 
@@ -33,34 +32,45 @@ class Way(NamedTuple):
     rows: int = 0
     constant: bool = False
 
+    @property
+    def name(self) -> str:
+        """What plans call it, as `ProgramRow.way` does."""
+        if self.constant:
+            return "host"
+        return "program" if self.kernel is None else "blocks"
 
-def ways_of(fillings: Sequence[Filling], compiled: Container[Way]) -> list[Way]:
-    """Return how each array is made; `compiled` are the programs that are.
 
-    A kernel takes about a tenth longer than a program of the same shape, as its blocks
-    are copied to where they belong, and is compiled once for all shapes. So a shape has
-    a program where that is compiled already, where no other shape would share the
-    kernel, and where it is drawn so often or so large that it pays for itself.
+def ways_of(
+    fillings: Sequence[Filling],
+    programs: Container[Way] = (),
+    kernels: Container[tuple[Hashable, int]] = (),
+) -> list[Way]:
+    """Return how each array is made, by the cost model.
+
+    Args:
+        fillings: The arrays.
+        programs: The programs that are compiled already; none in a fresh process.
+        kernels: The keys and rows of the kernels that are.
     """
-    ways = [
-        Way(constant=True) if is_constant(one) else Way(program_of(one))
-        for one in fillings
-    ]
-    sharing: dict[Kernel, list[int]] = {}
-    drawn: Counter[Way] = Counter()
+    groups: dict[Way, list[int]] = {}
     for i, one in enumerate(fillings):
-        drawn[ways[i]] += one.entries
-        if not ways[i].constant and (kernel := kernel_of(one)) is not None:
-            sharing.setdefault(kernel, []).append(i)
-    for kernel, rows in sharing.items():
-        small = [
-            i for i in rows if drawn[ways[i]] < blocks.LARGE and ways[i] not in compiled
-        ]
-        height = rows_of(fillings[i].entries for i in small)
-        if is_known(kernel, height) or len({ways[i] for i in small}) > 1:
-            for i in small:
-                ways[i] = Way(kernel=kernel, rows=height)
-    return ways
+        way = Way(constant=True) if is_constant(one) else Way(program_of(one))
+        groups.setdefault(way, []).append(i)
+    could = {
+        way: kernel
+        for way, (first, *_) in groups.items()
+        if not way.constant and (kernel := kernel_of(fillings[first])) is not None
+    }
+    choices = {
+        way: Choice(kernel.key, [fillings[i].entries for i in groups[way]])
+        for way, kernel in could.items()
+    }
+    rows = in_blocks(choices, programs, kernels)
+    ways: dict[int, Way] = {}
+    for way, places in groups.items():
+        chosen = Way(kernel=could[way], rows=rows[way]) if way in rows else way
+        ways.update(dict.fromkeys(places, chosen))
+    return [ways[i] for i in range(len(fillings))]
 
 
 def is_constant(one: Filling) -> bool:
