@@ -1,7 +1,7 @@
 """Time the laws of initjax next to JAX, NumPy and PyTorch.
 
     pip install 'initjax[benchmarks]'
-    python benchmarks/laws.py                  # everything, about five minutes
+    python benchmarks/laws.py                  # everything, about six minutes
     python benchmarks/laws.py --quick          # up to 1e6 elements, few rounds
 
 PyTorch joins where it is installed. The contenders of a line take turns, in an order
@@ -29,6 +29,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.nn import initializers as jax_nn
 
+import initjax as ij
 import initjax.nn as ij_nn
 from initjax._core import samplers as _samplers
 
@@ -170,6 +171,26 @@ LAWS = {
     ),
 }  # fmt: skip
 
+
+def stacked(key: jax.Array, shape: Shape, dtype: Any) -> jax.Array:
+    """Draw orthogonal matrices side by side with JAX, each of a key of its own."""
+    keys, one = jax.random.split(key, shape[0]), jax_nn.orthogonal()
+    return jax.vmap(lambda k: one(k, shape[1:], dtype))(keys)
+
+
+def torch_stacked(init: Any, x: Any) -> None:
+    """Fill with orthogonal matrices, one by one."""
+    for matrix in x:
+        init.orthogonal_(matrix)
+
+
+STACKED = Law(ij.Orthogonal(fan=ij.Fan.stacked()), stacked, None, torch_stacked)
+# what is factorized, and in --quick
+MATRICES = (
+    (LAWS["orthogonal"], (2048, 2048), (512, 512)),
+    (STACKED, (64, 256, 256), (64, 64, 64)),
+)
+
 # four uses of one weight: the second kind tempts XLA to compute the weight in each
 USES = {
     "reductions": lambda x, w: (x @ w, w.sum(0), jnp.tanh(w).mean(), (2 * w).max()),
@@ -235,6 +256,14 @@ def compiling(init: Any, key: jax.Array, *static: Any) -> Run:
     return lambda: jax.jit(lambda key: init(key, *static)).lower(key).compile()
 
 
+def in_torch(law: Law, shape: Shape, dtype: str) -> dict[str, Run]:
+    """Return PyTorch's call that fills one array, where it is installed."""
+    if torch is None:
+        return {}
+    tensor = torch.empty(shape, dtype=getattr(torch, dtype))
+    return {"torch": lambda: law.torch(torch.nn.init, tensor)}
+
+
 def contenders(law: Law, shape: Shape, dtype: str) -> dict[str, Run]:
     """Return every library's warm call that makes or fills one array."""
     args = (jax.random.key(0), shape, dtype)
@@ -247,10 +276,7 @@ def contenders(law: Law, shape: Shape, dtype: str) -> dict[str, Run]:
     if (fill := law.numpy) is not None and dtype == "float32":
         rng = np.random.Generator(np.random.SFC64(0))
         runs["NumPy"] = lambda: fill(rng, shape)
-    if torch is not None:
-        tensor = torch.empty(shape, dtype=getattr(torch, dtype))
-        runs["torch"] = lambda: law.torch(torch.nn.init, tensor)
-    return able(runs)
+    return able(runs | in_torch(law, shape, dtype))
 
 
 def cases(laws: Sequence[str], sizes: Sequence[str]) -> Iterator[Case]:
@@ -314,6 +340,20 @@ def run_times(
         if peer in times:
             what = f"{name}, float32, {sizes[-1]} elements: {peer} / initjax"
             yield Claim(what, times[peer] / times[OURS], target)
+
+
+def factorizations(console: Console, quick: bool, effort: Effort) -> None:
+    """Time warm calls of Orthogonal on a large matrix and on many small ones."""
+    rows: list[Sequence[str]] = []
+    for law, large, small in MATRICES:
+        shape = small if quick else large
+        args = (jax.random.key(0), shape, "float32")
+        runs = {OURS: jitted(law.ours, *args), JAX: jitted(law.jax, *args)}
+        times = interleave(able(runs | in_torch(law, *args[1:])), effort)
+        peers = (versus(times, peer) for peer in (JAX, "torch"))
+        rows.append(("x".join(map(str, shape)), ms(times[OURS]), *peers))
+    title = "Warm calls of Orthogonal, float32, jitted: ms, and the ratio to initjax"
+    show(console, title, "shape<|initjax|JAX|torch", rows)
 
 
 def small_calls(
@@ -449,6 +489,8 @@ def main() -> None:
     console = Console(width=120, highlight=False)
     console.print(versions(), soft_wrap=True)
     start = time.perf_counter()
+    if "orthogonal" in options.laws:
+        factorizations(console, options.quick, few)
     claims = [
         *run_times(console, options.laws, sizes, effort),
         *small_calls(console, options.laws, Effort(20 * rounds, effort.seconds / 2)),

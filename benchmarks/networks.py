@@ -1,15 +1,15 @@
-"""The networks of benchmarks/setup.py, in JAX's frameworks and in PyTorch."""
+"""Transformers and perceptrons of benchmarks/setup.py, in JAX's frameworks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 Init = tuple[Callable[..., Any], tuple[Any, ...]]  # a function and its arguments
 Tree = tuple[Any, Any]  # rules and a tree of shapes
 
-HEADS, VOCABULARY, TOKENS, MEMBERS = 4, 1000, 16, 16
-RESNET50 = (3, 4, 6, 3)
+HEADS, VOCABULARY, TOKENS, MEMBERS, RANK = 4, 1000, 16, 16, 4
 GPT2_HEADS, GPT2_WORDS, GPT2_POSITIONS = 12, 50257, 1024
 
 
@@ -58,20 +58,25 @@ def ensemble(size: Size) -> Init:
     return jax.vmap(init, in_axes=(0, None)), (jax.random.split(key, MEMBERS), x)
 
 
-def nnx(size: Size) -> Init:
+def nnx(size: Size, lora: bool = False) -> Init:
     """Return a function that builds an NNX transformer and returns its arrays."""
     import jax
     from flax import nnx
 
     modules: Any = getattr(nnx, "List", list)  # a plain list in older versions
+    low_rank: Any = functools.partial(nnx.LoRALinear, lora_rank=RANK)
+    linear: Any = low_rank if lora else nnx.Linear
 
     class Block(nnx.Module):
         def __init__(self, rngs: Any) -> None:
             d = size.d
             self.norms = modules([nnx.LayerNorm(d, rngs=rngs) for _ in range(2)])
             self.attend = nnx.MultiHeadAttention(HEADS, d, decode=False, rngs=rngs)
-            self.up = nnx.Linear(d, 4 * d, rngs=rngs)
-            self.down = nnx.Linear(4 * d, d, rngs=rngs)
+            self.up = linear(d, 4 * d, rngs=rngs)
+            self.down = linear(4 * d, d, rngs=rngs)
+            if lora:  # beside attention's projections
+                factors = [nnx.LoRA(d, RANK, d, rngs=rngs) for _ in range(4)]
+                self.factors = modules(factors)
 
     class Transformer(nnx.Module):
         def __init__(self, rngs: Any) -> None:
@@ -141,56 +146,20 @@ def haiku(size: Size) -> Init:
     return hk.transform(forward).init, args
 
 
-def blocks_of(size: Size) -> Sequence[int]:
-    """Return a ResNet's blocks in every group."""
-    return RESNET50 if size.layers == 50 else (1, 1, 1, 1)
-
-
-def resnet(size: Size) -> Init:
-    """Return the init of Haiku's ResNet50, or of a shallow one."""
-    import haiku as hk
+def spectral(size: Size) -> Init:
+    """Return the init of an MLP under spectral norm, whose state comes of its data."""
     import jax
     import jax.numpy as jnp
+    from flax import linen as nn
 
-    def forward(x: Any) -> Any:
-        # with (3, 4, 6, 3) this is hk.nets.ResNet50(1000)
-        return hk.nets.ResNet(blocks_of(size), 1000)(x, is_training=True)
+    class Mlp(nn.Module):
+        @nn.compact
+        def __call__(self, x: Any) -> Any:
+            for _ in range(size.layers):
+                x = nn.SpectralNorm(nn.Dense(size.d))(nn.relu(x), update_stats=True)
+            return x
 
-    args = (jax.random.PRNGKey(0), jnp.ones((1, 64, 64, 3)))
-    return hk.transform_with_state(forward).init, args
-
-
-def torch_transformer(size: Size) -> list[Any]:
-    """Build the transformer's modules in PyTorch; nobody calls them."""
-    from torch import nn
-
-    d = size.d
-    modules: list[Any] = [nn.Embedding(VOCABULARY, d)]
-    for _ in range(size.layers):
-        modules += [nn.LayerNorm(d), nn.MultiheadAttention(d, HEADS)]
-        modules += [nn.LayerNorm(d), nn.Linear(d, 4 * d), nn.Linear(4 * d, d)]
-    return [*modules, nn.LayerNorm(d), nn.Linear(d, VOCABULARY)]
-
-
-def torch_ensemble(size: Size) -> list[Any]:
-    """Build the modules of every member."""
-    return [module for _ in range(MEMBERS) for module in torch_transformer(size)]
-
-
-def torch_resnet(size: Size) -> list[Any]:
-    """Build the ResNet's modules in PyTorch."""
-    from torch import nn
-
-    def conv(i: int, o: int, window: int) -> list[Any]:
-        return [nn.Conv2d(i, o, window, bias=False), nn.BatchNorm2d(o)]
-
-    modules, i = conv(3, 64, 7), 64
-    for blocks, o in zip(blocks_of(size), (256, 512, 1024, 2048), strict=True):
-        modules += conv(i, o, 1)
-        for _ in range(blocks):
-            modules += conv(i, o // 4, 1) + conv(o // 4, o // 4, 3) + conv(o // 4, o, 1)
-            i = o
-    return [*modules, nn.Linear(i, 1000)]
+    return Mlp().init, (jax.random.key(0), jnp.ones((1, size.d)))
 
 
 def gpt2(size: Size) -> Init:
@@ -238,6 +207,49 @@ def gpt2(size: Size) -> Init:
     return GPT2().init, (jax.random.key(0), jnp.zeros((1, TOKENS), int))
 
 
+def listed(shapes: dict[str, tuple[int, ...]]) -> Any:
+    """Return a tree of float32 parameters from their paths and shapes."""
+    parameters = [
+        {"path": path, "shape": shape, "dtype": "float32"}
+        for path, shape in shapes.items()
+    ]
+    return {"parameters": parameters}
+
+
+def linen_tree(size: Size) -> Tree:
+    """Return rules for the Linen transformer, and its parameters as Flax names them."""
+    from initjax import Fan, RandomNormal, Rules, Spec
+
+    d, inner = size.d, (HEADS, size.d // HEADS)
+    attend = "MultiHeadDotProductAttention_0"
+    linears = {
+        **{f"{attend}/{x}": (d, *inner) for x in ("query", "key", "value")},
+        f"{attend}/out": (*inner, d),
+        "Dense_0": (d, 4 * d),
+        "Dense_1": (4 * d, d),
+    }
+    shapes: dict[str, tuple[int, ...]] = {"Embed_0/embedding": (VOCABULARY, d)}
+    for i in range(size.layers):
+        for name, shape in linears.items():
+            bias = inner if shape[1:] == inner else shape[-1:]
+            path = f"Block_{i}/{name}"
+            shapes |= {f"{path}/kernel": shape, f"{path}/bias": bias}
+        for name in ("LayerNorm_0", "LayerNorm_1"):
+            shapes |= {f"Block_{i}/{name}/{x}": (d,) for x in ("scale", "bias")}
+    shapes |= {"LayerNorm_0/scale": (d,), "LayerNorm_0/bias": (d,)}
+    shapes |= {"Dense_0/kernel": (d, VOCABULARY), "Dense_0/bias": (VOCABULARY,)}
+    heads, out = Fan.einsum("btd,dhk->bthk"), Fan.einsum("bthk,hkd->btd")
+    rules = [
+        ("**/bias", "zeros"),
+        ("**/scale", "ones"),
+        ("**/embedding", RandomNormal(stddev=d**-0.5)),
+        ("**/{query,key,value}/kernel", Spec("lecun_normal", fan=heads)),
+        ("**/out/kernel", Spec("lecun_normal", fan=out)),
+        ("**/kernel", "lecun_normal"),
+    ]
+    return Rules(rules), listed(shapes)
+
+
 def gpt2_tree(size: Size) -> Tree:
     """Return GPT-2's rules and its parameters, as its checkpoints name them."""
     from initjax import recipes
@@ -259,39 +271,5 @@ def gpt2_tree(size: Size) -> Tree:
         for name in ("ln_1", "ln_2"):
             shapes |= {f"h.{i}.{name}.{x}": (d,) for x in ("weight", "bias")}
     shapes |= {"ln_f.weight": (d,), "ln_f.bias": (d,)}
-    parameters = [
-        {"path": f"transformer.{name}", "shape": shape, "dtype": "float32"}
-        for name, shape in shapes.items()
-    ]
-    return recipes.gpt2(size.layers), {"parameters": parameters}
-
-
-def torch_gpt2(size: Size, once: bool = False) -> list[Any]:
-    """Build GPT-2 in PyTorch as its published code does: every weight drawn twice.
-
-    Every module initializes itself, and then the model all of them again. With `once`
-    modules are left empty before, which published code does not do.
-    """
-    from torch import nn
-
-    def make(module: Any, *args: int) -> Any:
-        return nn.utils.skip_init(module, *args) if once else module(*args)
-
-    d, last = size.d, 0.02 / (2 * size.layers) ** 0.5
-    embeddings = [make(nn.Embedding, n, d) for n in (GPT2_WORDS, GPT2_POSITIONS)]
-    norms = [nn.LayerNorm(d) for _ in range(2 * size.layers + 1)]
-    sides = ((d, 3 * d, 0.02), (d, d, last), (d, 4 * d, 0.02), (4 * d, d, last))
-    linears = [
-        (make(nn.Linear, i, o), std) for _ in range(size.layers) for i, o, std in sides
-    ]
-    for embedding in embeddings:
-        nn.init.normal_(embedding.weight, std=0.02)
-    for linear, std in linears:
-        nn.init.normal_(linear.weight, std=std)
-        nn.init.zeros_(linear.bias)
-    return [*embeddings, *norms, *(linear for linear, _ in linears)]
-
-
-def torch_gpt2_once(size: Size) -> list[Any]:
-    """Build GPT-2 in PyTorch, every weight drawn once."""
-    return torch_gpt2(size, once=True)
+    tree = listed({f"transformer.{name}": shape for name, shape in shapes.items()})
+    return recipes.gpt2(size.layers), tree
