@@ -8,13 +8,13 @@ needs of it is two words.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from .hostops import Operation, operation
+from .hostops import Operation, hashed_alike, operation
 from .keys import Host, is_key
 from .trace import Atom, Constant, Graph, Input, Node, Result, reachable
 
@@ -22,12 +22,32 @@ _LARGEST = 1 << 16  # elements of a host value; more is data, not keys
 
 
 class Step(NamedTuple):
-    """One node of the host: where its arguments stand, and where its results go."""
+    """One node of the host, or several alike that wait for none of each other.
+
+    Attributes:
+        run: What they do; of several, on their arguments stacked.
+        arguments: Where those of each stand.
+        results: Where those of each go.
+        dtypes: Of the results.
+    """
 
     run: Operation
-    arguments: tuple[int, ...]
-    results: tuple[int, ...]
+    arguments: tuple[tuple[int, ...], ...]
+    results: tuple[tuple[int, ...], ...]
     dtypes: tuple[Any, ...]
+
+    def apply(self, env: list[Any]) -> None:
+        """Compute the results and put them where they go."""
+        if len(self.arguments) > 1:
+            columns = zip(*self.arguments, strict=True)
+            out = self.run(*(np.stack([env[i] for i in column]) for column in columns))
+            outs = [(x,) for x in out]
+        else:
+            out = self.run(*(env[slot] for one in self.arguments for slot in one))
+            outs = [out if type(out) is tuple else (out,)]
+        for slots, values in zip(self.results, outs, strict=True):
+            for slot, x, dtype in zip(slots, values, self.dtypes, strict=True):
+                env[slot] = np.asarray(x, dtype)
 
 
 class HostKeys(NamedTuple):
@@ -53,11 +73,8 @@ class HostKeys(NamedTuple):
             env[slot] = value
         for slot, index in self.inputs:
             env[slot] = to_host(arguments[index])
-        for run, arguments_, results, dtypes in self.steps:
-            out = run(*[env[slot] for slot in arguments_])
-            outs = out if type(out) is tuple else (out,)
-            for slot, x, dtype in zip(results, outs, dtypes, strict=True):
-                env[slot] = np.asarray(x, dtype)
+        for step in self.steps:
+            step.apply(env)
         return env
 
 
@@ -68,7 +85,8 @@ def to_host(x: Any) -> Host:
             x = x.addressable_data(0)
         if is_key(x):
             x = jax.random.key_data(x)
-    return np.asarray(jax.device_get(x))
+        x = jax.device_get(x)
+    return np.asarray(x)
 
 
 def host_keys(graph: Graph) -> HostKeys:
@@ -140,12 +158,26 @@ def _compile(leaves: Iterable[Atom], nodes: Mapping[Node, Operation]) -> HostKey
 
     steps = tuple(
         Step(
-            run,
-            tuple(slot(a) for a in node.inputs),
-            tuple(slot(r) for r in node.results),
-            tuple(np.uint32 if is_key(r.aval) else r.aval.dtype for r in node.results),
+            nodes[same[0]],
+            tuple(tuple(slot(a) for a in node.inputs) for node in same),
+            tuple(tuple(slot(r) for r in node.results) for node in same),
+            tuple(
+                np.uint32 if is_key(r.aval) else r.aval.dtype for r in same[0].results
+            ),
         )
-        for node, run in nodes.items()
+        for same in _side_by_side(nodes)
     )
     places = {atom: slot(atom) for atom in leaves}
     return HostKeys(places, tuple(inputs), tuple(constants), steps, len(slots))
+
+
+def _side_by_side(nodes: Iterable[Node]) -> list[list[Node]]:
+    """Return the nodes in an order to compute them, those hashed at once together."""
+    depths: dict[Node, int] = {}
+    groups: dict[Hashable, list[Node]] = {}
+    for node in nodes:
+        before = (a.node for a in node.inputs if isinstance(a, Result))
+        depths[node] = 1 + max((depths.get(n, 0) for n in before), default=0)
+        alike = hashed_alike(node) or node.order
+        groups.setdefault((depths[node], alike), []).append(node)
+    return sorted(groups.values(), key=lambda same: depths[same[0]])

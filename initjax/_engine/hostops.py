@@ -6,7 +6,7 @@ A key array is held as its raw words: shape `(*keys.shape, words)`, uint32.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import jax
@@ -91,6 +91,17 @@ _RANDOM: dict[str, Callable[[Node], Operation]] = {
     "random_seed": _seed,
     FOLD_IN: _fold_in_block,
 }
+
+
+def hashed_alike(node: Node) -> Hashable | None:
+    """Return what nodes share that can be hashed in one go, their arguments stacked."""
+    if node.name not in ("random_split", "random_fold_in"):
+        return None
+    shapes = {atom.aval.shape for atom in node.inputs}
+    dtypes = tuple(atom.aval.dtype for atom in node.inputs)
+    threefry = kind_of(dtypes[0]).impl == THREEFRY
+    return (node.key, *shapes, dtypes) if threefry and len(shapes) == 1 else None
+
 
 # -- arithmetic on counters ------------------------------------------------
 
