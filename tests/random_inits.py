@@ -128,6 +128,20 @@ CONTROL: dict[str, Callable[..., Any]] = {
     "vmap": lambda k, v, n, f: jax.vmap(f)(_keys(k, 4)),
     "vmap2": lambda k, v, n, f: jax.vmap(jax.vmap(f))(_keys(k, 6).reshape(2, 3)),
     "map": lambda k, v, n, f: jax.lax.map(f, _keys(k, 2)),
+    "map_scaled": lambda k, v, n, f: jax.lax.map(
+        lambda k: _float(f(k)) * 0.3 + 0.1, _keys(k, 3)
+    ),
+    "map_moved": lambda k, v, n, f: jnp.moveaxis(jax.lax.map(f, _keys(k, 3)), 0, -1),
+    "map_counted": lambda k, v, n, f: jax.lax.map(
+        lambda i: f(jax.random.fold_in(k, i)), jnp.arange(3)
+    ),
+    "map_in_map": lambda k, v, n, f: jax.lax.map(
+        lambda k: jax.lax.map(f, _keys(k, 2)), _keys(k, 3)
+    ),
+    "vmap_map": lambda k, v, n, f: jax.vmap(lambda k: jax.lax.map(f, _keys(k, 2)))(
+        _keys(k, 3)
+    ),
+    "scan_data": lambda k, v, n, f: jax.lax.scan(_mixed(f), 1.0, _keys(k, 3))[1],
     "jit": lambda k, v, n, f: jax.jit(f)(k),
     "jit_split": lambda k, v, n, f: jax.jit(lambda k, s: f(jax.random.split(k)[1]) * s)(
         k, 0.5
@@ -144,6 +158,14 @@ def _chain(f: Any) -> Any:
     def step(key: Any, _: Any) -> Any:
         key, sub = jax.random.split(key)
         return key, f(sub)
+
+    return step
+
+
+def _mixed(f: Any) -> Any:
+    def step(x: Any, key: Any) -> Any:
+        weight = f(key)
+        return jnp.tanh(x + _real(weight).astype(jnp.float32).sum()), weight
 
     return step
 
