@@ -86,9 +86,9 @@ def serialize(
 
     Keras's laws are written so that real Keras loads the same law: a path in `seed`
     becomes a 32-bit seed of its digest, and what Keras has no place for but does not
-    need (the path, a default dtype) goes beside the config under "initjax", where only
-    initjax looks. Arguments that change the law and that Keras does not know stay in
-    the config, so that Keras refuses them instead of drawing another law.
+    need (the path, a default dtype, a method) goes beside the config under "initjax",
+    where only initjax looks. Arguments that change the law and that Keras does not know
+    stay in the config, so that Keras refuses them instead of drawing another law.
 
     Args:
         initializer: A law, or an instance of a registered class.
@@ -129,7 +129,7 @@ def _for_keras(
     initializer: Initializer, config: dict[str, Any], form: str
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return a config for Keras and what only initjax reads."""
-    extra = {"dtype": config.pop("dtype")} if "dtype" in config else {}
+    extra = {name: config.pop(name) for name in ("dtype", "method") if name in config}
     seed = config.get("seed")
     if seed is not None and not (isinstance(seed, int) and 0 <= seed < 2**31):
         extra["seed"] = seed

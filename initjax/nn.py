@@ -142,7 +142,7 @@ def orthogonal(
     scale: Any = 1.0, column_axis: int = -1, dtype: Any = None
 ) -> laws.Orthogonal:
     """Return the law of `scale` times a matrix with orthonormal rows or columns."""
-    return laws.Orthogonal(scale, column_axis=column_axis, dtype=dtype)
+    return laws.Orthogonal(scale, column_axis=column_axis, dtype=dtype, method="qr")
 
 
 @_makes_law
@@ -150,4 +150,6 @@ def delta_orthogonal(
     scale: Any = 1.0, column_axis: int = -1, dtype: Any = None
 ) -> laws.DeltaOrthogonal:
     """Return the law of a kernel that is an orthogonal matrix in its central tap."""
-    return laws.DeltaOrthogonal(scale, column_axis=column_axis, dtype=dtype)
+    return laws.DeltaOrthogonal(
+        scale, column_axis=column_axis, dtype=dtype, method="qr"
+    )

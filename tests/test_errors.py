@@ -85,6 +85,8 @@ VALUES = {
     ),
     "Identity(gain=nan)": "must be a finite number.",
     "Orthogonal(gain=inf)": "must be a finite number.",
+    "Orthogonal(method='lq')": "must be one of ('reflections', 'qr').",
+    "DeltaOrthogonal(method='lq')": "must be one of ('reflections', 'qr').",
     "DeltaOrthogonal(column_axis=0)": (
         "column_axis counts from the end here; give -1 or -2."
     ),

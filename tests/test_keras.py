@@ -41,8 +41,9 @@ def from_keras(theirs):
 
 
 def plain(init):
-    """The law without its dtype, and with the seed that Keras gets for a path."""
+    """The law without its dtype and method, and with the seed that Keras gets."""
     config = {**init.get_config(), "dtype": None}
+    config.pop("method", None)
     if config.get("seed") is not None:
         config["seed"] = ij.serialize(init)["config"]["seed"]
     return type(init).from_config(config)

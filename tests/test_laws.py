@@ -8,10 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from cases import CASES, EMPTY, FIXED, RANDOM
+from jax import export
 from scipy import stats
 from tools import FLOAT8_ROUNDED_ONCE, assert_moments, root, wide
 
 import initjax as ij
+from initjax import Fan
+from initjax.laws import haar
 
 INF = math.inf
 UNCUT = "untruncated_normal"
@@ -300,45 +303,108 @@ def test_eval_shape_builds_nothing(case):
     assert out.shape == big
 
 
-SIDES = {"square": (64, 64), "tall": (96, 32), "wide": (32, 96), "conv": (3, 3, 8, 16)}
+METHODS = pytest.mark.parametrize("method", ["reflections", "qr"])
+SIDES = {
+    "wide": (2, 8, 32), "row": (1, 7), "one": (1, 1),
+    "panels": (131, 131),
+}  # fmt: skip
+PRECISION = {"float16": 1e-2, "bfloat16": 1e-2, "float64": 1e-13, "complex128": 1e-13}
 
 
-@pytest.mark.parametrize("dtype", ["float32", "complex64", "float64", "bfloat16"])
-@pytest.mark.parametrize("shape", SIDES.values(), ids=SIDES)
-def test_orthogonal_rows_or_columns(shape, dtype):
+@METHODS
+@pytest.mark.parametrize(
+    "dtype", ["float32", "complex64", "float64", "complex128", "bfloat16", "float16"]
+)
+def test_orthogonal_rows_or_columns(dtype, method):
+    init = ij.Orthogonal(gain=2.0, method=method)
     with wide(dtype):
-        q = ij.Orthogonal(gain=2.0)(root(), shape, dtype)
+        drawn = {what: init(root(), shape, dtype) for what, shape in SIDES.items()}
+    for what, q in drawn.items():
         assert q.dtype == dtype
-    q = np.asarray(q).reshape(-1, shape[-1]).astype(np.complex128) / 2
-    gram = q.conj().T @ q if q.shape[0] >= q.shape[1] else q @ q.conj().T
-    bound = {"bfloat16": 1e-2, "float64": 1e-13}.get(dtype, 1e-5)
-    assert np.abs(gram - np.eye(len(gram))).max() < bound
+        q = np.asarray(q).reshape(-1, q.shape[-1]).astype(np.complex128) / 2
+        gram = q.conj().T @ q if q.shape[0] >= q.shape[1] else q @ q.conj().T
+        error = np.abs(gram - np.eye(len(gram))).max()
+        assert error < PRECISION.get(dtype, 1e-5), what
 
 
-HAAR = {"square": (4, 4), "tall": (6, 3), "wide": (3, 6), "conv": (2, 1, 2, 3)}
+def test_a_large_orthogonal_matrix_is_orthogonal_and_takes_little_memory():
+    """One matrix, and many: with the result at most 3 times its size."""
+    many = ij.Orthogonal(fan=Fan.stacked(0))
+    for init, shape in [(ij.Orthogonal(), (2048, 2048)), (many, (64, 256, 256))]:
+        made = jax.jit(lambda key: init(key, shape)).lower(root()).compile()  # noqa: B023
+        memory = made.memory_analysis()
+        size = memory.output_size_in_bytes
+        assert size == 4 * math.prod(shape)
+        assert memory.temp_size_in_bytes + size <= 3 * size
+        q = made(root())
+        one = np.asarray(q).reshape(-1, *shape[-2:])[-1].astype(np.float64)
+        assert np.abs(one.T @ one - np.eye(len(one))).max() < 1e-5
 
 
+HAAR = {"one": (1, 1), "square": (4, 4), "wide": (3, 6), "conv": (2, 1, 2, 3)}
+
+
+@METHODS
+@pytest.mark.parametrize("dtype", ["float32", "complex64"])
 @pytest.mark.parametrize("shape", HAAR.values(), ids=HAAR)
-def test_orthogonal_is_haar(shape):
+def test_orthogonal_is_haar(shape, dtype, method):
     """Entries have the law of a sphere's coordinate; rotations change nothing."""
     keys = jax.random.split(root(), 4000)
-    init = ij.Orthogonal()
-    q = np.asarray(jax.jit(jax.vmap(lambda key: init(key, shape)))(keys), np.float64)
+    init = ij.Orthogonal(method=method)
+    draw = jax.jit(jax.vmap(lambda key: init(key, shape, dtype)))
+    q = np.asarray(draw(keys)).astype(np.complex128)
     q = q.reshape(4000, -1, shape[-1])
+    real = dtype == "float32"
     longest = max(q.shape[1:])
-    law = init.law(shape)
+    law = init.law(shape, dtype)
     assert law.std == pytest.approx(longest**-0.5)
-    for row, column in [(0, 0), (-1, -1), (0, -1)]:
-        entry = q[:, row, column]
-        beta = stats.beta(0.5, (longest - 1) / 2)
-        assert stats.kstest(entry**2, beta.cdf).pvalue > 1e-3
-        assert stats.kstest(entry, law.cdf).pvalue > 1e-3  # the sign is fair, too
-    rotation = stats.ortho_group(q.shape[1], seed=0).rvs()
-    turned = (rotation @ q)[:, 0, 0]
-    assert stats.kstest(turned, law.cdf).pvalue > 1e-3
-    if shape == (4, 4):  # of a Haar matrix of rank n, E tr = 0 and E (tr)^2 = 1
-        assert_moments(np.trace(q, axis1=1, axis2=2), 0.0, 1.0)
-        assert abs(np.mean(np.linalg.det(q))) < 5 / math.sqrt(4000)
+    group = stats.ortho_group if real else stats.unitary_group
+    turned = q if q.shape[1] < 2 else group(q.shape[1], seed=0).rvs() @ q
+    a, b = (0.5, (longest - 1) / 2) if real else (1, longest - 1)
+    for x in (q[:, 0, 0], q[:, -1, -1], q[:, 0, -1], turned[:, 0, 0]):
+        if longest > 1:
+            assert stats.kstest(np.abs(x) ** 2, stats.beta(a, b).cdf).pvalue > 1e-3
+        if real:
+            assert abs(np.sign(x.real).mean()) < 5 / math.sqrt(4000)  # a fair sign
+        else:
+            angle = stats.uniform(-np.pi, 2 * np.pi)
+            assert stats.kstest(np.angle(x), angle.cdf).pvalue > 1e-3
+    if q.shape[1] == q.shape[2]:
+        moments_of_haar(q, real)
+
+
+def moments_of_haar(q, real):
+    """Determinants are fair, of square matrices to the last column's sign."""
+    n, bound = q.shape[1], 5 / math.sqrt(len(q))
+    trace = np.trace(q, axis1=1, axis2=2)
+    square = np.trace(q @ q, axis1=1, axis2=2)
+    determinant = np.linalg.det(q)
+    np.testing.assert_allclose(np.abs(determinant), 1, atol=1e-5)
+    assert abs(determinant.mean()) < bound
+    assert abs(trace.mean()) < bound
+    # E (tr Q)^2 = E tr Q^2 = 1 in O(n), but for |tr Q|^2 both are 0 in U(n)
+    second = 1 if real else 0
+    for values, mean in [
+        (np.abs(trace) ** 2, 1),
+        (trace**2, second),
+        (square, second),
+    ]:
+        error = abs(values.mean() - mean)
+        assert error <= 5 * values.std() / math.sqrt(len(q)) + 1e-5, n
+
+
+@pytest.mark.parametrize("platform", ["cpu", "cuda", "rocm", "tpu"])
+def test_reflections_lower_on_every_platform(platform):
+    """In products alone: they call no solver, which has a target of its own."""
+    draw = jax.jit(lambda key: ij.Orthogonal()(key, (8, 6)))
+    exported = export.export(draw, platforms=[platform])(root())
+    assert "custom_call" not in exported.mlir_module()
+
+
+def test_a_head_of_zero_reflects_as_a_small_one():
+    z = jnp.asarray([[0.0, 3.0, 1.0], [0.0, 0.0, 2.0], [0.0, 0.0, 0.0]])
+    q = np.asarray(haar.by_reflections(z), np.float64)
+    np.testing.assert_allclose(q.T @ q, np.eye(3), atol=1e-6)
 
 
 @pytest.mark.parametrize("side", ["real", "imag"])
@@ -393,7 +459,8 @@ GOLDEN = [  # entries 0, 9 and 31 of a (4, 8) weight under key 5
     (ij.TruncatedNormal(lower=5, upper=INF), [0.2559879422, 0.2554172873, 0.25205338]),
     (ij.HeNormal(), [-0.0647323355, -0.129177317, -0.6580881476]),
     (ij.GlorotUniform(), [-0.0475460291, -0.0945763439, -0.4348671436]),
-    (ij.Orthogonal(), [-0.0253170729, 0.1288743317, -0.4223375022]),
+    (ij.Orthogonal(), [-0.02531707287, 0.1452622414, -0.1984177679]),
+    (ij.Orthogonal(method="qr"), [-0.0253170729, 0.1288743317, -0.4223375022]),
 ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -14,15 +14,17 @@ import numpy as np
 from .._core import samplers
 from .._core.arguments import as_number, needs
 from .._core.compile import Draw
-from .._core.fields import Real, checked, integer, number, stream
+from .._core.fields import Real, checked, choice, integer, number, stream
 from .._core.initializer import Initializer
 from .._core.promise import Law, sphere_entry_law
 from .._core.streams import Seed
 from .._errors import Refused
 from .._fans.fans import Fans
 from .._registry import named
+from .haar import METHODS
 
 Shape = tuple[int, ...]
+Method = Literal["reflections", "qr"]
 
 
 @named("OrthogonalInitializer", keras=2)
@@ -33,16 +35,19 @@ class Orthogonal(Initializer):
     The shape is read as a matrix with `column_axis` as columns and all other axes as
     rows; the shorter side is orthonormal. An entry lies in [-gain, gain], with mean 0
     and standard deviation gain / sqrt(max(rows, columns)). Complex dtypes give unitary
-    matrices. Floats narrower than 32 bits are factorized in float32 and rounded once.
+    matrices. Floats narrower than 32 bits are made in float32 and rounded once.
 
-    Rank 2 and more; float and complex dtypes. The factorization runs in LAPACK (or the
-    accelerator's solver) on one device and the result is then placed, so `out_sharding`
-    changes no bit outside `jax.jit`; inside, the last bits may differ across meshes.
+    Rank 2 and more; float and complex dtypes. The matrix is made on one device and
+    then placed, so `out_sharding` changes no bit outside `jax.jit`; inside, the last
+    bits may differ across meshes.
 
     Args:
         gain: Factor of the matrix, finite.
         seed: Stream tag: None, an int, a str, or a path of them.
         column_axis: Axis of the columns.
+        method: "reflections" multiplies random reflections, in matrix products; "qr"
+            takes Q of a normal matrix by LAPACK or the accelerator's solver, which has
+            the bits of `jax.nn.initializers` and is slower. The law is the same.
         dtype: What `dtype=None` means in a call.
 
     Raises:
@@ -51,14 +56,17 @@ class Orthogonal(Initializer):
 
     References:
         Saxe et al., "Exact solutions to the nonlinear dynamics of learning in deep
-        linear neural networks", ICLR 2014; Mezzadri, "How to generate random matrices
-        from the classical compact groups", 2007, for the signs.
+        linear neural networks", ICLR 2014; Stewart, "The efficient generation of random
+        orthogonal matrices with an application to condition estimators", 1980, for the
+        reflections; Mezzadri, "How to generate random matrices from the classical
+        compact groups", 2007, for the signs.
     """
 
     gain: Real = checked(1.0, number())
     seed: Seed = checked(None, stream)
     _: KW_ONLY
     column_axis: int = checked(-1, integer)
+    method: Method = checked("reflections", choice(*METHODS))
 
     def _times(self, by: Any) -> Initializer:
         return dataclasses.replace(self, gain=self.gain * by)
@@ -69,7 +77,7 @@ class Orthogonal(Initializer):
         return Draw(
             orthogonal,
             (as_number("gain", self.gain, samplers.work_dtype(dtype)),),
-            (("columns", columns),),
+            (("columns", columns), ("method", self.method)),
             elementwise=False,
         )
 
@@ -121,6 +129,7 @@ class DeltaOrthogonal(Initializer):
         gain: Factor of the matrix, finite.
         seed: Stream tag: None, an int, a str, or a path of them.
         column_axis: Axis of the columns, among the last two.
+        method: "reflections" or "qr", as for `Orthogonal`.
         dtype: What `dtype=None` means in a call.
 
     Raises:
@@ -136,6 +145,7 @@ class DeltaOrthogonal(Initializer):
     seed: Seed = checked(None, stream)
     _: KW_ONLY
     column_axis: int = checked(-1, integer)
+    method: Method = checked("reflections", choice(*METHODS))
 
     def _validate(self) -> None:
         if self.column_axis not in (-2, -1):
@@ -149,7 +159,7 @@ class DeltaOrthogonal(Initializer):
         return Draw(
             delta_orthogonal,
             (as_number("gain", self.gain, samplers.work_dtype(dtype)),),
-            (("column_axis", self.column_axis),),
+            (("column_axis", self.column_axis), ("method", self.method)),
             elementwise=False,
         )
 
@@ -203,17 +213,14 @@ def orthogonal(
     gain: jax.Array,
     *,
     columns: tuple[int, ...],
+    method: str,
 ) -> jax.Array:
-    """Q of a normal matrix's QR, with the signs that make it Haar."""
+    """A Haar matrix of the shorter side's rank, by a method of `METHODS`."""
     m, n = _sides(shape, columns)
     if m * n == 0:
         return jnp.zeros(shape, dtype)
     wide = m < n
-    z = _normal(key, (max(m, n), min(m, n)), dtype)
-    q, r = jnp.linalg.qr(z)
-    # a zero on R's diagonal keeps its column: sign(0) would erase it
-    diagonal = jnp.diagonal(r)[None, :]
-    q = q * jnp.where(diagonal == 0, jnp.ones_like(diagonal), jnp.sign(diagonal))
+    q = METHODS[method](_normal(key, (max(m, n), min(m, n)), dtype))
     matrix = q.T if wide else q
     rows = tuple(i for i in range(len(shape)) if i not in columns)
     order = (*rows, *columns)
@@ -223,10 +230,17 @@ def orthogonal(
 
 
 def delta_orthogonal(
-    key: jax.Array, shape: Shape, dtype: Any, gain: jax.Array, *, column_axis: int
+    key: jax.Array,
+    shape: Shape,
+    dtype: Any,
+    gain: jax.Array,
+    *,
+    column_axis: int,
+    method: str,
 ) -> jax.Array:
     """An orthogonal matrix in the central tap of a kernel of zeros."""
-    matrix = orthogonal(key, shape[-2:], dtype, gain, columns=(column_axis % 2,))
+    columns = (column_axis % 2,)
+    matrix = orthogonal(key, shape[-2:], dtype, gain, columns=columns, method=method)
     if math.prod(shape[:-2]) == 0:
         return jnp.zeros(shape, dtype)
     centre = tuple((k - 1) // 2 for k in shape[:-2])
