@@ -6,6 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
 from setup_models import KEY, TOKENS, Linen
 from tools import VERSION
 
@@ -15,6 +17,7 @@ pytestmark = [
     pytest.mark.usefixtures("as_frameworks_expect"),
     pytest.mark.skipif(VERSION < (0, 9), reason="its XLA rounds loops otherwise"),
 ]
+MESH = Mesh(np.array(jax.devices()).reshape(4, 2), ("data", "model"))
 normal, uniform, split = jax.random.normal, jax.random.uniform, jax.random.split
 
 
@@ -32,33 +35,40 @@ def turn(key):
     }
 
 
-def handed_on(key, _):
+def few(key):
+    """Less to compile."""
+    return {"kernel": normal(key, (8, 6)) * 0.3 + 0.1, "scale": jnp.ones(8)}
+
+
+def handed_on(key, _, turn=few):
     _, now, then = split(key, 3)
     return then, turn(now)
 
 
 def with_data(x, key):
-    weights = turn(key)
-    return jnp.tanh(x @ weights["embedding"].T @ jnp.ones((12, 8))), weights
+    weights = few(key)
+    return jnp.tanh(x @ weights["kernel"] @ jnp.ones((6, 8))), weights
 
 
 LOOPS = {
     "map": lambda k: lax.map(turn, split(k, 3)),
-    "map in batches": lambda k: lax.map(turn, split(k, 5), batch_size=2),
-    "once": lambda k: lax.map(turn, split(k, 1)),
-    "scan": lambda k: lax.scan(lambda n, k: (n + 1, turn(k)), 0, split(k, 3))[1],
+    "map in batches": lambda k: lax.map(few, split(k, 5), batch_size=2),
+    "once": lambda k: lax.map(few, split(k, 1)),
+    "scan": lambda k: lax.scan(lambda n, k: (n + 1, few(k)), 0, split(k, 3))[1],
     "scan of data": lambda k: lax.scan(with_data, jnp.ones((2, 8)), split(k, 3))[1],
-    "keys handed on": lambda k: lax.scan(handed_on, k, None, 3)[1],
+    "keys handed on": lambda k: lax.scan(
+        lambda k, x: handed_on(k, x, turn), k, None, 3
+    )[1],
     "backwards": lambda k: lax.scan(handed_on, k, None, 3, reverse=True)[1],
     "unrolled": lambda k: lax.scan(handed_on, k, None, 4, unroll=2)[1],
     "raw keys": lambda k: lax.scan(handed_on, jax.random.PRNGKey(2), None, 3)[1],
     "counted": lambda k: lax.map(
-        lambda i: turn(jax.random.fold_in(k, i)), jnp.arange(3)
+        lambda i: few(jax.random.fold_in(k, i)), jnp.arange(3)
     ),
-    "in a loop": lambda k: lax.map(lambda k: lax.map(turn, split(k, 2)), split(k, 3)),
+    "in a loop": lambda k: lax.map(lambda k: lax.map(few, split(k, 2)), split(k, 3)),
     "mapped": lambda k: jax.vmap(lambda k: lax.map(turn, split(k, 2)))(split(k, 3)),
     "moved": lambda k: jax.tree.map(
-        lambda x: jnp.moveaxis(x, 0, -1), lax.map(turn, split(k, 3))
+        lambda x: jnp.moveaxis(x, 0, -1), lax.map(few, split(k, 3))
     ),
 }
 
@@ -81,6 +91,18 @@ def loops_left(fun, *args, **options):
 def test_an_opened_loop_has_the_bits_of_jit(name):
     assert not loops_left(LOOPS[name], KEY)
     assert_same(LOOPS[name], KEY)
+
+
+@pytest.mark.parametrize("spec", [P("data"), P(None, "data", "model"), P()])
+def test_an_opened_loop_is_born_in_its_shards(spec):
+    def fun(key):
+        return lax.map(lambda k: normal(k, (8, 16)) * 0.3, split(key, 4))
+
+    place = NamedSharding(MESH, spec)
+    assert not loops_left(fun, KEY, out_shardings=place)
+    x, y = ij.jit_init(fun, out_shardings=place)(KEY), jax.jit(fun)(KEY)
+    assert x.sharding.is_equivalent_to(place, x.ndim)
+    assert np.asarray(x).tobytes() == np.asarray(y).tobytes()
 
 
 def test_scanned_layers_need_no_more_memory_than_their_weights():
