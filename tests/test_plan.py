@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import functools
 import json
-import pickle
 from typing import Any
 
 import jax
@@ -128,17 +127,6 @@ def test_a_plan_is_json():
     assert ij.deserialize(row["law"]) == ij.depth_scaled("lecun_normal", 3)
     assert row["fans"] == [[8, 8]]
     assert (row["way"], read["compiled"]) == (ROWS["layers/0/out"].way, PLAN.compiled)
-
-
-def test_a_plan_kept_from_before_there_were_ways_is_read():
-    plan = pickle.loads(pickle.dumps(ij.plan(*FEW)))
-    for old, name in [(plan, "compiled"), *((row, "way") for row in plan.rows)]:
-        del vars(old)[name]
-    assert {row.way for row in plan.rows} == {"?"}
-    assert str(plan).count("?") == 3
-    assert "kB, fingerprint" in str(plan)
-    assert plan.explain("a").endswith("way     ?")
-    assert json.loads(plan.to_json())["fingerprint"] == ij.plan(*FEW).fingerprint
 
 
 def test_shards_are_those_of_the_sharding():

@@ -41,12 +41,11 @@ class TreePlan:
 
     Attributes:
         rows: One for each leaf, in the order of the tree.
-        compiled: How many programs `init_tree` compiles in a fresh process; 0 in a plan
-            that was pickled before it was counted.
+        compiled: How many programs `init_tree` compiles in a fresh process.
     """
 
     rows: tuple[PlanRow, ...]
-    compiled: int = 0
+    compiled: int
 
     @property
     def bytes(self) -> int:
@@ -121,10 +120,10 @@ class TreePlan:
 
     @property
     def _sum(self) -> str:
-        programs = f"{self.compiled} program{'s' * (self.compiled != 1)}, "
+        programs = f"{self.compiled} program{'s' * (self.compiled != 1)}"
         return (
             f"{len(self.rows)} leaves, {self.parameters:,} parameters, "
-            f"{human_bytes(self.bytes)}, {programs * (self.compiled > 0)}"
+            f"{human_bytes(self.bytes)}, {programs}, "
             f"fingerprint {self.fingerprint[:16]}"
         )
 

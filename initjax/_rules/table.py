@@ -33,8 +33,7 @@ class PlanRow:
         shards: In how many pieces it is spread over devices; 1 if each has the whole.
         stream: The path that its key comes from.
         way: "program" of its own shape, "blocks" of a program for all shapes, or "host"
-            without a program, as `ProgramRow.path`; "?" in a plan that was pickled
-            before it was told.
+            without a program, as `ProgramRow.way`.
     """
 
     path: str
@@ -49,7 +48,7 @@ class PlanRow:
     bytes: int
     shards: int
     stream: tuple[str | int, ...]
-    way: str = "?"
+    way: str
 
 
 def rows_table(rows: Sequence[PlanRow]) -> list[str]:
