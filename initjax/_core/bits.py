@@ -10,10 +10,12 @@ transform and the write into one pass. The bits are those of `jax.random.bits` u
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from .._errors import Refused
@@ -23,20 +25,55 @@ _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA  # Salmon et al., "Parallel random numbers: as easy as 1, 2, 3"
 
 
+class _Arithmetic(NamedTuple):
+    """How to compute with words: `jnp`'s operators take four times as long to trace."""
+
+    add: Callable[..., Any]
+    xor: Callable[..., Any]
+    either: Callable[..., Any]
+    left: Callable[..., Any]
+    right: Callable[..., Any]
+    widen: Callable[..., Any]
+
+
+_IN_JAX = _Arithmetic(
+    lax.add,
+    lax.bitwise_xor,
+    lax.bitwise_or,
+    lax.shift_left,
+    lax.shift_right_logical,
+    jnp.broadcast_to,
+)
+_ON_HOST = _Arithmetic(
+    np.add,
+    np.bitwise_xor,
+    np.bitwise_or,
+    np.left_shift,
+    np.right_shift,
+    np.broadcast_to,
+)
+
+
 def threefry2x32(k0: Any, k1: Any, x0: Any, x1: Any) -> tuple[Any, Any]:
     """Hash the block (x0, x1) with the key (k0, k1): 20 rounds of Threefry-2x32.
 
     All arguments are uint32 arrays, of NumPy or of JAX, and broadcast. For one key it
     is a bijection of blocks, so distinct blocks never give the same pair.
     """
-    schedule = (k0, k1, k0 ^ k1 ^ _PARITY)
-    x0, x1 = x0 + k0, x1 + k1
+    words, u32 = (k0, k1, x0, x1), np.uint32
+    by = _IN_JAX if any(isinstance(x, jax.Array) for x in words) else _ON_HOST
+    shape = np.broadcast_shapes(*map(np.shape, words))
+    x0, x1 = by.widen(x0, shape), by.widen(x1, shape)
+    keys = (k0, k1, by.xor(by.xor(k0, k1), u32(_PARITY)))
+    schedule = [by.widen(k, shape) for k in keys]
+    x0, x1 = by.add(x0, schedule[0]), by.add(x1, schedule[1])
     for i in range(5):
         for r in _ROTATIONS[i % 2]:
-            x0 = x0 + x1
-            x1 = ((x1 << r) | (x1 >> (32 - r))) ^ x0
-        x0 = x0 + schedule[(i + 1) % 3]
-        x1 = x1 + schedule[(i + 2) % 3] + (i + 1)
+            x0 = by.add(x0, x1)
+            turned = by.either(by.left(x1, u32(r)), by.right(x1, u32(32 - r)))
+            x1 = by.xor(turned, x0)
+        x0 = by.add(x0, schedule[(i + 1) % 3])
+        x1 = by.add(by.add(x1, schedule[(i + 2) % 3]), u32(i + 1))
     return x0, x1
 
 

@@ -15,10 +15,14 @@ from .._core.own import Itself
 
 _TOKENS: dict[Hashable, int] = {}
 _JAXPRS: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
+# what most parameters are; to ask whether they are arrays takes longer
+_PLAIN = frozenset({bool, int, str, type(None)})
 
 
 def canonical(value: Any) -> Hashable:
     """Return a parameter as a value that compares by type and bits: 1 is not 1.0."""
+    if type(value) in _PLAIN:
+        return (type(value), value)
     if isinstance(value, (float, complex, np.generic, np.ndarray, jax.Array)):
         return _number(value)
     if isinstance(value, ClosedJaxpr):
@@ -45,18 +49,19 @@ def _number(value: Any) -> Hashable:
     if getattr(value, "nbytes", 0) > 1 << 16:
         return Itself(value)
     array = np.asarray(value)
-    return (type(value), str(array.dtype), array.shape, array.tobytes())
+    return (type(value), array.dtype, array.shape, array.tobytes())
 
 
 def equation_key(equation: Any) -> Hashable:
     """Return what an equation computes, whatever it is applied to."""
-    params = {k: v for k, v in equation.params.items() if k != "name"}
-    ctx = equation.ctx
+    params, ctx = equation.params, equation.ctx
     context = (ctx.compute_type, ctx.threefry_partitionable, ctx.cur_abstract_mesh)
     return (
         equation.primitive,
-        canonical(params),
-        canonical(context),
+        tuple(
+            (name, canonical(params[name])) for name in sorted(params) if name != "name"
+        ),
+        context,
         canonical(ctx.xla_metadata),
         tuple(v.aval for v in equation.outvars),
     )

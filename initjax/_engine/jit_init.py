@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import gc
 import types
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -172,6 +174,19 @@ Engines = weakref.WeakKeyDictionary[Any, dict[Any, Engine | Whole]]
 _ENGINES: Engines = weakref.WeakKeyDictionary()
 
 
+@contextlib.contextmanager
+def _no_collections() -> Generator[None]:
+    """Let no garbage be looked for: there is none, and JAX's heap is large."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@_no_collections()
 def _engine(closed: Any, wanted: Order, given: Order, exact: bool) -> Engine | Whole:
     """Return what runs a traced function, for arguments and outputs placed so."""
     if closed.effects:
@@ -188,7 +203,7 @@ def _engine(closed: Any, wanted: Order, given: Order, exact: bool) -> Engine | W
         order = place(graph, pieces, host, wanted, given)
     except Undecided as undecided:
         return Whole(str(undecided))
-    opened = opened_outputs(whole, graph)
+    opened = set() if exact else opened_outputs(whole, graph)
     return Engine(graph, host, pieces, order, given, exact, opened)
 
 

@@ -199,15 +199,17 @@ def _mesh_in_use() -> Sharding | None:
 
 
 # the parameters of primitives that say where their results live
-_PLACES = ("sharding", "dst_sharding", "in_shardings", "out_shardings", "devices")
+_PLACES = frozenset(
+    {"sharding", "dst_sharding", "in_shardings", "out_shardings", "devices"}
+)
 
 
 def _constraints(node: Node) -> list[Sharding]:
     """Return the shardings that a node imposes on its results, at any depth."""
     found: list[Sharding] = []
     for equation in every([node.equation]):
-        for name in _PLACES:
-            values = equation.params.get(name)
+        for name in _PLACES.intersection(equation.params):
+            values = equation.params[name]
             for value in values if isinstance(values, (tuple, list)) else (values,):
                 if isinstance(value, Sharding) and asked(value):
                     found.append(value)
