@@ -135,6 +135,11 @@ KEPT = {
     "shared": lambda k: lax.map(
         lambda k: (lambda x: (x * 0.3, x + 0.1))(normal(k, (16,))), split(k, 3)
     ),
+    "of a number a turn": lambda k: lax.scan(
+        lambda n, x: (n, normal(x[0], (16,)) * x[1]),
+        0,
+        (split(k, 3), jnp.arange(3.0)),
+    )[1],
     "of a number outside": lambda k: (
         lambda c: lax.map(lambda k: normal(k, (16,)) * c, split(k, 3))
     )(jnp.sqrt(jnp.float32(0.3))),
@@ -189,6 +194,12 @@ def test_inexact_samples_are_within_four_units_in_the_last_place(name):
         unit = float(jnp.finfo(x.dtype).eps)
         x, y = (np.asarray(z).astype("complex128") for z in (x, y))
         assert np.abs(x - y).max() <= 4 * unit * np.abs(y).max()
+
+
+def test_a_loop_without_turns_draws_nothing():
+    for exact in (True, False):
+        x = ij.jit_init(lambda k: lax.map(few, split(k, 0)), exact=exact)(KEY)
+        assert x["kernel"].shape == (0, 8, 6)
 
 
 @pytest.mark.parametrize("name", LOOPS)

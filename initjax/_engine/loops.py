@@ -120,7 +120,7 @@ class Loop(NamedTuple):
         self, used: Container[Atom], kept: Container[Atom]
     ) -> tuple[list[int], ClosedJaxpr] | None:
         """Return which outputs are opened, and what gives them of the arguments."""
-        if self.node.params["length"] > _LONGEST:
+        if not 0 < self.node.params["length"] <= _LONGEST:
             return None
         whole = read(self.node.params["jaxpr"])
         live = self._live(whole, used)
@@ -163,10 +163,8 @@ class Loop(NamedTuple):
                 atom.node in known if isinstance(atom, Result) else is_small(atom.aval)
             )
         }
-        while not (behind := self._handed_on(outputs[i] for i in steady)) <= steady:
-            steady = {
-                i for i in steady if self._handed_on([outputs[i]]) <= steady & behind
-            }
+        while not self._handed_on(outputs[i] for i in steady) <= steady:
+            steady = {i for i in steady if self._handed_on([outputs[i]]) <= steady}
         return steady
 
     def _alone(self, body: Graph, steady: set[int]) -> set[Atom]:
@@ -183,10 +181,8 @@ class Loop(NamedTuple):
 
     def _is_given(self, leaf: Atom) -> bool:
         """Tell whether what turns draw may depend on an atom that the host has not."""
-        if isinstance(leaf, Constant) or is_key(leaf.aval):
-            return True
-        shared = isinstance(leaf, Input) and leaf.index < self.shared
-        return shared and not self.exact
+        known = isinstance(leaf, Constant) or is_key(leaf.aval)
+        return known or (isinstance(leaf, Input) and not self.exact)
 
     def _side_by_side(
         self, places: Sequence[int], steady: set[int], derived: set[int]
