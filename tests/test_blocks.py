@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
 from recipe_models import manifest
 from setup_models import KEY, TOKENS, Linen
 from tools import VERSION, assert_same_bits, count_compilations, root, wide
@@ -90,8 +92,8 @@ def drawn(name, shapes, raw=False):
     return fun, key
 
 
-def engine_of(fun, *args):
-    return ij.jit_init(fun)._trace(args, {}).engine
+def engine_of(fun, *args, **options):
+    return ij.jit_init(fun, **options)._trace(args, {}).engine
 
 
 @pytest.mark.parametrize("name", DRAWS)
@@ -225,6 +227,50 @@ def test_sums_that_meet_over_a_range_of_width_one_are_not_given_it():
     assert engine_of(fun, KEY).drawn  # the others share a kernel
     for x, y in zip(ij.jit_init(fun)(KEY), jax.jit(fun)(KEY), strict=True):
         assert np.asarray(x).tobytes() == np.asarray(y).tobytes(), x.shape
+
+
+MESH = Mesh(np.array(jax.devices()).reshape(4, 2), ("data", "model"))
+SPREAD = {  # an array and a sharding; whether devices hold enough of it in a row
+    "rows": ((64, 24), P("data"), True),
+    "columns": ((8, 4096), P(None, "data"), True),
+    "short columns": ((8, 512), P(None, "data"), False),
+    "a middle axis": ((3, 8, 512), P(None, "data"), True),
+    "two axes": ((8, 4096), P("data", "model"), True),
+    "one axis over both": ((64, 24), P(("data", "model")), True),
+    "narrow parts": ((1, 16), P(None, "data"), False),
+    "copies": ((5, 24), P(), True),
+    "a vector": ((4096,), P("model"), True),
+}
+
+
+@pytest.mark.parametrize("name", SPREAD)
+def test_shards_are_drawn_where_they_live(name):
+    shape, spec, in_blocks = SPREAD[name]
+    place = NamedSharding(MESH, spec)
+
+    def fun(key):
+        one, two = jax.random.split(key)
+        return normal(one, shape) * 0.3, normal(two, (shape[0] * 2, *shape[1:])) * 0.7
+
+    assert (len(engine_of(fun, KEY, out_shardings=place).drawn) == 2) is in_blocks
+    both = (jit(fun, out_shardings=place)(KEY) for jit in (ij.jit_init, jax.jit))
+    for x, y in zip(*both, strict=True):
+        assert (x.sharding, x.committed) == (y.sharding, y.committed)
+        for a, b in zip(x.addressable_shards, y.addressable_shards, strict=True):
+            assert (a.device, a.index) == (b.device, b.index)
+            assert np.asarray(a.data).tobytes() == np.asarray(b.data).tobytes()
+
+
+@pytest.mark.parametrize("spec", [P("data"), P(None, "model"), P()])
+def test_a_spread_constant_needs_no_program(spec):
+    place = NamedSharding(MESH, spec)
+    init = ij.jit_init(lambda k: jnp.full((8, 4), 0.3, "float32"), out_shardings=place)
+    assert init.lower(KEY).compiled == 0
+    x = init(KEY)
+    assert x.sharding == place
+    assert (np.asarray(x) == np.float32(0.3)).all()
+    where = {shard.data.unsafe_buffer_pointer() for shard in x.addressable_shards}
+    assert len(where) in (8, 1)  # what is held whole may be the same memory
 
 
 NOT_BY_ENTRY = {

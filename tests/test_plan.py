@@ -173,8 +173,8 @@ WAYS = {  # of a, b and bias: in what mode, where they live, and how much is lar
         400,
         ["program"] * 2 + ["host"],
     ),
-    "in a mesh": (in_mesh, None, 400, ["program"] * 3),
-    "on a mesh": (PLAIN, on_mesh, 400, ["program"] * 3),
+    "in a mesh": (in_mesh, None, 400, [BLOCKS, BLOCKS, "host"]),
+    "on a mesh": (PLAIN, on_mesh, 400, [BLOCKS, BLOCKS, "host"]),
 }
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Callable, Container, Hashable, Sequence
+from collections.abc import Callable, Container, Hashable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ import numpy as np
 from jax.sharding import Sharding
 
 from .rounding import ENDS_ROUND_ALIKE
+from .shards import Shape, have_long_runs, joined, shards_of
 from .transfer import no_mesh, put
 
 Host = np.ndarray[Any, Any]
@@ -28,18 +29,30 @@ WIDTH = 256  # entries of a row: what an array wastes is less
 _ALIGNED = 64  # bytes: XLA takes the host's memory as it is where it begins so
 
 
-def serve(sharding: Sharding | None) -> bool:
-    """Tell whether arrays that live so are drawn in blocks: on one CPU device.
+def serve(sharding: Sharding | None, shape: Shape) -> bool:
+    """Tell whether an array that lives so is drawn in blocks.
 
     Other backends keep a program per shape: their memory is not the host's.
     """
-    if not ENDS_ROUND_ALIKE:
+    if not ENDS_ROUND_ALIKE or not is_on_cpu(sharding):
         return False
+    if sharding is None or is_whole(sharding):
+        return True
+    return have_long_runs(sharding, shape)
+
+
+def is_on_cpu(sharding: Sharding | None) -> bool:
+    """Tell whether an array lives in memory that is this process's own."""
     if sharding is not None:
-        (device, *others) = sharding.device_set
-        return device.platform == "cpu" and not others
+        on_cpu = all(device.platform == "cpu" for device in sharding.device_set)
+        return on_cpu and sharding.is_fully_addressable
     device = jax.config.jax_default_device or jax.default_backend()  # pyright: ignore[reportAttributeAccessIssue]  # flags are set at run time
     return getattr(device, "platform", device) == "cpu"
+
+
+def is_whole(sharding: Sharding | None) -> bool:
+    """Tell whether an array is on one device."""
+    return sharding is None or len(sharding.device_set) == 1
 
 
 class Target(NamedTuple):
@@ -48,12 +61,44 @@ class Target(NamedTuple):
     Attributes:
         shape: Its shape.
         dtype: Its dtype.
-        leaves: For each key what all its rows take: its words, and numbers.
+        leaves: For each key what all its rows take: its words, and numbers. One key
+            where it is spread.
+        sharding: Where it lives.
     """
 
     shape: tuple[int, ...]
     dtype: Any
     leaves: Sequence[tuple[Any, ...]]
+    sharding: Sharding | None = None
+
+    def homes(self) -> list[Host]:
+        """Return the memory of the array, or of each of its shards."""
+        if is_whole(self.sharding):
+            return [memory(self.shape, self.dtype)]
+        shards = shards_of(self.sharding, self.shape)
+        return [memory(shard.shape, self.dtype) for shard in shards]
+
+    def entries(self, homes: Sequence[Host]) -> Iterator[Entries]:
+        """Yield what there is to draw: runs of the flat index."""
+        if is_whole(self.sharding):
+            parts = homes[0].reshape(len(self.leaves), -1)
+            for flat, leaves in zip(parts, self.leaves, strict=True):
+                yield Entries(flat, leaves, 0)
+            return
+        (leaves,) = self.leaves
+        shards = shards_of(self.sharding, self.shape)
+        for home, shard in zip(homes, shards, strict=True):
+            runs = home.reshape(-1, shard.run)
+            for flat, start in zip(runs, shard.starts, strict=True):
+                yield Entries(flat, leaves, start)
+
+
+class Entries(NamedTuple):
+    """The memory of a run of entries, what its rows take, and where it starts."""
+
+    flat: Host
+    leaves: tuple[Any, ...]
+    start: int
 
 
 def memory(shape: tuple[int, ...], dtype: Any) -> Host:
@@ -65,22 +110,33 @@ def memory(shape: tuple[int, ...], dtype: Any) -> Host:
     return raw[start : start + size].view(dtype).reshape(shape)
 
 
-def full(shape: tuple[int, ...], value: Any) -> Host:
-    """Return memory that holds one number."""
-    home = memory(shape, value.dtype)
-    home[...] = value
-    return home
+def full(shape: Shape, value: Any, sharding: Sharding | None) -> list[Host]:
+    """Return the memory of an array of one number, or of each of its shards."""
+    homes = Target(shape, value.dtype, (), sharding).homes()
+    for home in homes:
+        home[...] = value
+    return homes
 
 
-def placed(homes: Sequence[Host], wanted: Sequence[Sharding | None]) -> list[jax.Array]:
-    """Return memories as arrays where they are wanted; on the CPU none is copied."""
+def placed(
+    homes: Sequence[Sequence[Host]], wanted: Sequence[tuple[Shape, Sharding | None]]
+) -> list[jax.Array]:
+    """Return memories as arrays where they are wanted; on the CPU none is copied.
+
+    Args:
+        homes: Of each array its memory, or those of its shards.
+        wanted: Its shape and where it lives.
+    """
     groups: dict[Sharding | None, list[int]] = {}
-    for i, sharding in enumerate(wanted):
-        groups.setdefault(sharding, []).append(i)
     arrays: list[Any] = [None] * len(homes)
+    for i, (shape, sharding) in enumerate(wanted):
+        if sharding is None or homes[i][0].shape == shape:
+            groups.setdefault(sharding, []).append(i)
+        else:
+            arrays[i] = joined(shape, sharding, homes[i])
     for sharding, places in groups.items():
         # all at once: one by one takes three times as long
-        together = jax.device_put([homes[i] for i in places], sharding)
+        together = jax.device_put([homes[i][0] for i in places], sharding)
         for i, x in zip(places, together, strict=True):
             arrays[i] = x
     return arrays
@@ -132,17 +188,11 @@ def compiled(kernel: Kernel, rows: int, threads: Executor) -> Future[Any]:
 
 def draw(
     executable: Any, rows: int, targets: Sequence[Target], threads: Executor
-) -> list[Host]:
+) -> list[list[Host]]:
     """Return the memories of arrays, drawn in blocks that the cores share."""
-    homes = [memory(one.shape, one.dtype) for one in targets]
-    entries = [
-        _Entries(flat, leaves)
-        for home, one in zip(homes, targets, strict=True)
-        for flat, leaves in zip(
-            home.reshape(len(one.leaves), -1), one.leaves, strict=True
-        )
-    ]
-    table = _Table(entries, rows)
+    homes = [one.homes() for one in targets]
+    pairs = zip(targets, homes, strict=True)
+    table = _Table([run for one, of in pairs for run in one.entries(of)], rows)
     wide = jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]  # flags are set at run time
 
     def run(block: int) -> None:
@@ -161,21 +211,15 @@ def cores() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(os.cpu_count(), "initjax-blocks")
 
 
-class _Entries(NamedTuple):
-    """The memory of what is drawn of one key, and what every row of it takes."""
-
-    flat: Host
-    leaves: tuple[Any, ...]
-
-
 class _Table:
-    """The rows of all arrays, one array after the other."""
+    """The rows of all runs, one run after the other."""
 
-    def __init__(self, arrays: Sequence[_Entries], rows: int) -> None:
+    def __init__(self, arrays: Sequence[Entries], rows: int) -> None:
         counts = [-(-one.flat.size // WIDTH) for one in arrays]
         self._arrays, self._rows = arrays, rows
         self._ends = np.cumsum(counts)
         self._begins = self._ends - counts
+        self._starts = np.array([one.start for one in arrays], np.int64)
         columns = zip(*(one.leaves for one in arrays), strict=True)
         self._columns = [np.stack(column) for column in columns]
         self.blocks = -(-int(self._ends[-1]) // rows)
@@ -186,7 +230,7 @@ class _Table:
         row = np.arange(first, first + self._rows)
         which = np.searchsorted(self._ends, row, side="right")
         which = np.minimum(which, len(self._arrays) - 1)  # behind the last row
-        index: Any = (row - self._begins[which]) * WIDTH
+        index: Any = self._starts[which] + (row - self._begins[which]) * WIDTH
         start = np.stack([index >> 32, index & 0xFFFFFFFF], axis=1).astype(np.uint32)
         given = put(executable, (start, *(column[which] for column in self._columns)))
         drawn = np.asarray(executable(*given)).reshape(-1)

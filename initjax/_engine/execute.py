@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Sharding
 
 from .blocks import Host, Kernel, Target, compiled, cores, draw, full, placed, ready
 from .cost import Choice, in_blocks
@@ -150,8 +151,10 @@ class Engine:
             }
             programs = self.compiled
             made = self._constant() + self._drawn(kernels, known, arguments, threads)
-        orders = [self.programs[run.program].order[0] for run, _ in made]
-        arrays = placed([home for _, home in made], orders)
+        arrays = placed(
+            [homes for _, homes in made],
+            [(self._shape(run), self._home(run)) for run, _ in made],
+        )
         for (run, _), x in zip(made, arrays, strict=True):
             done(run.piece.places, [x])
         for piece, number in self.runs:
@@ -169,13 +172,20 @@ class Engine:
             done((place,), [copy(outputs[first])])
         return outputs
 
-    def _constant(self) -> list[tuple[Run, Host]]:
+    def _constant(self) -> list[tuple[Run, list[Host]]]:
         """Return the memory of every array of one number."""
-        return [
-            (run, full(run.piece.results[0].aval.shape, *self._numbers[run.program]))
-            for run in self.runs
-            if run.program in self.constants
-        ]
+        made: list[tuple[Run, list[Host]]] = []
+        for run in self.runs:
+            if run.program in self.constants:
+                (value,) = self._numbers[run.program]
+                made.append((run, full(self._shape(run), value, self._home(run))))
+        return made
+
+    def _shape(self, run: Run) -> tuple[int, ...]:
+        return run.piece.results[0].aval.shape
+
+    def _home(self, run: Run) -> Sharding | None:
+        return self.programs[run.program].order[0]
 
     def _drawn(
         self,
@@ -183,14 +193,14 @@ class Engine:
         known: Sequence[Any],
         arguments: Sequence[Any],
         threads: Executor,
-    ) -> list[tuple[Run, Host]]:
-        """Return the memory of every array that a kernel draws."""
+    ) -> list[tuple[Run, list[Host]]]:
+        """Return the memories of every array that a kernel draws."""
         groups: dict[Kernel, list[Run]] = {}
         for run in self.runs:
             if run.program in self.drawn:
                 kernel = self.drawn[run.program].kernel
                 groups.setdefault(kernel, []).append(run)
-        made: list[tuple[Run, Host]] = []
+        made: list[tuple[Run, list[Host]]] = []
         for kernel, runs in groups.items():
             targets = [self._target(run, known, arguments) for run in runs]
             executable, rows = kernels[kernel].result(), self.rows[kernel]
@@ -212,7 +222,8 @@ class Engine:
         rows = max(map(len, columns))
         columns += [[x] for x in self._numbers[run.program]]
         alike = (itertools.islice(itertools.cycle(c), rows) for c in columns)
-        return Target(aval.shape, aval.dtype, list(zip(*alike, strict=True)))
+        rows_of_keys = list(zip(*alike, strict=True))
+        return Target(aval.shape, aval.dtype, rows_of_keys, self._home(run))
 
     def _takes_outputs(self, piece: Piece) -> bool:
         return any(self._is_output(atom) for atom in piece.leaves)

@@ -12,12 +12,12 @@ import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec, SingleDeviceSharding
 
 from .._core.bits import fused_bits, is_fusible
-from .blocks import serve
+from .blocks import is_on_cpu, is_whole, serve
 from .jaxprs import bind, called, evaluate, every
 from .keys import is_key, kind_of, size_of
 from .outline import Piece
 from .placing import Order
-from .rounding import is_number, unstable
+from .rounding import ENDS_ROUND_ALIKE, is_number, unstable
 from .tape import NotByEntry, Static, Tape, tape_of
 from .trace import Atom, Constant, Input
 from .transfer import no_mesh
@@ -192,15 +192,21 @@ class Program:
         result, *others = self.piece.results
         if others or result.aval.weak_type or is_key(result.aval):
             return None
-        if not serve(self.order[0]) or is_typed(self.piece):
+        home = self.order[0]
+        if not is_on_cpu(home) or is_typed(self.piece):
             return None
         try:
             tape = tape_of(self.piece, self.exact)
         except NotByEntry:
             return None
-        known = isinstance(tape.result, Static)
+        if isinstance(tape.result, Static):
+            return tape if ENDS_ROUND_ALIKE else None
+        if not serve(home, result.aval.shape):
+            return None
+        if len(tape.order) > 1 and not is_whole(home):
+            return None
         fused = self.is_loose or fuses(self.piece, in_blocks=True)
-        return tape if known or fused else None
+        return tape if fused else None
 
     @property
     def spread(self) -> bool:

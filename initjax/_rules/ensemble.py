@@ -14,7 +14,7 @@ from jax.sharding import NamedSharding, PartitionSpec, Sharding
 
 from .._core.fields import integer
 from .._core.streams import Path, fold_in_words, is_typed
-from .._engine.blocks import serve
+from .._engine.blocks import is_on_cpu, is_whole
 from .._engine.jit_init import jit_init
 from .._engine.transfer import moved
 from .._errors import Refused
@@ -241,7 +241,7 @@ def _padded(words: Any, one: Filling) -> Any:
 @functools.lru_cache
 def _cutter(n: int, home: Sharding | None) -> Callable[[jax.Array], jax.Array]:
     """Return what keeps the first members of an array that lives so."""
-    if serve(home):  # nothing is compiled, and nothing is copied
+    if is_on_cpu(home) and is_whole(home):  # nothing is compiled, and nothing is copied
         return lambda x: jax.device_put(jax.device_get(x)[:n], home)
     return jax.jit(lambda x: x[:n], out_shardings=home)
 

@@ -76,7 +76,8 @@ def _fill(
             if way.kernel is not None:
                 targets = list(map(_target, ones, keys))
                 homes = blocks.draw(kernels[way].result(), way.rows, targets, threads)
-            made = blocks.placed(homes, [one.recipe.sharding for one in ones])
+            wanted = [(one.shape, one.recipe.sharding) for one in ones]
+            made = blocks.placed(homes, wanted)
         for i, x in zip(groups[way], made, strict=True):
             results[i] = x
             if report is not None:
@@ -91,9 +92,10 @@ def _run(run: Any, one: Filling, words: Any) -> jax.Array:
     return moved(x, recipe.sharding) if recipe.moves else x
 
 
-def _constant(one: Filling) -> blocks.Host:
+def _constant(one: Filling) -> list[blocks.Host]:
     (value,) = one.numbers
-    return blocks.full(one.shape, np.asarray(value).astype(one.recipe.dtype))
+    value = np.asarray(value).astype(one.recipe.dtype)
+    return blocks.full(one.shape, value, one.recipe.sharding)
 
 
 def _target(one: Filling, words: Any) -> blocks.Target:
@@ -103,4 +105,4 @@ def _target(one: Filling, words: Any) -> blocks.Target:
         (hi, lo), *numbers = numbers
         keys = hash_blocks(keys, hi, lo)
     leaves = [(key, *numbers) for key in keys.reshape(-1, keys.shape[-1])]
-    return blocks.Target(one.shape, recipe.dtype, leaves)
+    return blocks.Target(one.shape, recipe.dtype, leaves, recipe.sharding)

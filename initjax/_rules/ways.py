@@ -11,7 +11,7 @@ import numpy as np
 from .._core import samplers
 from .._core.bits import THREEFRY, Stretch
 from .._core.compile import LAW, Draw
-from .._engine.blocks import WIDTH, Kernel, serve
+from .._engine.blocks import WIDTH, Kernel, is_on_cpu, serve
 from .._engine.cost import Choice, in_blocks
 from .._engine.program import SMALL
 from .recipe import Filling
@@ -79,8 +79,10 @@ def is_constant(one: Filling) -> bool:
     return (
         recipe.draw.sampler is samplers.fill
         and np.ndim(one.numbers[0]) == 0
-        and not recipe.is_spread
-        and (serve(recipe.sharding) or one.entries * recipe.dtype.itemsize <= SMALL)
+        and (
+            is_on_cpu(recipe.sharding)
+            or (not recipe.is_spread and one.entries * recipe.dtype.itemsize <= SMALL)
+        )
     )
 
 
@@ -104,7 +106,8 @@ def kernel_of(one: Filling) -> Kernel | None:
         any(map(np.ndim, numbers))
         or not samplers.is_by_index(draw, recipe.dtype)
         or not recipe.kind.is_fusible
-        or not serve(recipe.sharding)
+        or (recipe.members is not None and recipe.is_spread)
+        or not serve(recipe.sharding, recipe.shape)
     ):
         return None
     types = [jax.ShapeDtypeStruct((), x.dtype) for x in numbers]
