@@ -274,6 +274,7 @@ def test_a_spread_constant_needs_no_program(spec):
 
 
 NOT_BY_ENTRY = {
+    "a number": lambda k, s: jnp.ones(s) * 0.3 + 0.1,
     "axes": lambda k, s: normal(k, s) * jnp.cumsum(jnp.full((1,), 2.0)),
     "iota": lambda k, s: normal(k, s) + jnp.arange(s[-1], dtype="float32"),
     "transpose": lambda k, s: normal(k, s[::-1]).T,
@@ -474,12 +475,10 @@ def test_leaves_go_by_the_cost_model(monkeypatch):
         fillings(
             ij.RandomNormal(),
             *((8, 8), (16, 8)),
-            sharding=jax.sharding.NamedSharding(
-                jax.make_mesh((8,), ("x",)), jax.sharding.PartitionSpec("x")
-            ),
+            sharding=NamedSharding(MESH, P(None, "model")),
         ),
     ],
-    ids="factors tail parts complex narrow rbg sharded".split(),
+    ids="factors tail parts complex narrow rbg short_runs".split(),
 )
 def test_other_arrays_have_programs(ones):
     assert names(ones) == ["program", "program"]
@@ -487,7 +486,7 @@ def test_other_arrays_have_programs(ones):
 
 def test_another_backend_has_programs(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert not blocks.serve(None)
+    assert not blocks.serve(None, (8, 8))
 
 
 # -- the mechanism -------------------------------------------------------------------

@@ -281,6 +281,8 @@ class _Writer:
         wide = size != 1
         if name not in self._entrywise or (wide and size != self._size):
             raise NotByEntry
+        if all(isinstance(x, Static) for x in operands):
+            raise NotByEntry  # an array of one number, which XLA computes as it likes
         return self._write(Line(equation, tuple(operands), wide))
 
     def _reorder(self, equation: Any, operand: Operand) -> None:
