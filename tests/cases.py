@@ -66,7 +66,7 @@ QKV = Fan.fused([16, 4, 4], axis=1)  # of grouped attention
 LAYERS = Fan.stacked(0, of=Fan.fused(2, axis=1))
 BLOCKS = Fan.experts(0)
 GATES = Fan.fused(("f", "g"), axis=1)
-GATED = Orthogonal(fan=GATES)
+GATED = Orthogonal(fan=GATES, method="qr")
 LAYERED = RandomNormal(fan=LAYERS)
 WINDOW = np.linspace(0.1, 1, 6)
 
@@ -133,17 +133,18 @@ CASES = [
     Case("icnr_tf", ICNR(GlorotUniform(fan="conv"), 2, "tensorflow"), CONV, ours=True),
     # factorizations
     Case("orthogonal", Orthogonal(), (5, 5), elementwise=False),
-    Case("orthogonal_tall", Orthogonal(gain=2.0), (9, 4), elementwise=False),
+    Case("by_qr", Orthogonal(2.0, method="qr"), (9, 4), elementwise=False),
     Case("orthogonal_wide", Orthogonal(seed="head"), (4, 9), elementwise=False),
     Case("orthogonal_conv", Orthogonal(), CONV, elementwise=False),
-    Case("by_qr", Orthogonal(method="qr"), (9, 4), elementwise=False),
     Case("column", Orthogonal(column_axis=0), HEADS, elementwise=False, ours=True),
     Case("blocks", Orthogonal(fan=BLOCKS), EXPERTS, elementwise=False, ours=True),
     Case("gates", PerPart(GATED, {"f": Ones()}), (8, 8), elementwise=False, ours=True),
     Case("half", Scaled(Orthogonal(), 0.5), (5, 5), elementwise=False, ours=True),
     Case("delta_3d", DeltaOrthogonal(), (3, 4, 6), elementwise=False, ours=True),
-    Case("delta_qr", DeltaOrthogonal(method="qr"), CONV, elementwise=False, ours=True),
-    Case("delta_4d", DeltaOrthogonal(0.5), (3, 3, 4, 4), elementwise=False, ours=True),
+    Case(
+        "delta_4d", DeltaOrthogonal(0.5, method="qr"), (3, 3, 4, 4),
+        elementwise=False, ours=True,
+    ),
     Case("delta_5d", DeltaOrthogonal(), (2, 3, 4, 2, 5), elementwise=False, ours=True),
     # transforms
     Case("stft", STFT(), FRAME, random=False),

@@ -170,7 +170,7 @@ FEW_SHAPES = st.sampled_from([*SHAPES, *SHORT, (300,), (5,)])
 
 
 @settings(
-    max_examples=int(os.environ.get("INITJAX_EXAMPLES", "8")),
+    max_examples=int(os.environ.get("INITJAX_EXAMPLES", "5")),
     deadline=None,
     derandomize=True,
     suppress_health_check=[*HealthCheck],

@@ -69,8 +69,8 @@ DTYPES = [*FLOATS, *COMPLEX]
 
 
 def shardings_of(dtype):
-    """All for two dtypes; the others take turns, a compilation each."""
-    if dtype in ("float32", "bfloat16"):
+    """All for one dtype; the others take turns, a compilation each."""
+    if dtype == "float32":
         return SPECS
     return [SPECS[DTYPES.index(dtype) % len(SPECS)]]
 

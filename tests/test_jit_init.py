@@ -96,7 +96,7 @@ def test_a_model_in_64_bits():
     assert jax.tree.leaves(params)
 
 
-EXAMPLES = int(os.environ.get("INITJAX_EXAMPLES", "15"))
+EXAMPLES = int(os.environ.get("INITJAX_EXAMPLES", "10"))
 RUN = itertools.count(1)
 
 
