@@ -269,8 +269,8 @@ def test_a_spread_constant_needs_no_program(spec):
     x = init(KEY)
     assert x.sharding == place
     assert (np.asarray(x) == np.float32(0.3)).all()
-    where = {shard.data.unsafe_buffer_pointer() for shard in x.addressable_shards}
-    assert len(where) in (8, 1)  # what is held whole may be the same memory
+    for shard in x.addressable_shards:
+        assert shard.data.shape == place.shard_shape(x.shape)
 
 
 NOT_BY_ENTRY = {

@@ -14,15 +14,17 @@ import jax
 from jax.core import Tracer
 
 from .._core.arguments import in_trace
+from .blocks import is_on_cpu
 from .execute import Engine, Report
 from .hostkeys import host_keys
 from .keys import size_of
-from .loops import are_on_cpu, open_loops, opened_outputs
+from .loops import open_loops, opened_outputs
 from .options import check_options, is_placement, listed, static_places
 from .outline import outline
 from .placing import Order, Undecided, asked, bound, place
 from .plan import SetupPlan, plan_of, plan_of_whole
 from .progress import bar
+from .rounding import ENDS_ROUND_ALIKE
 from .trace import read
 
 # JAX's debugging modes look at the program as it was written
@@ -194,7 +196,8 @@ def _engine(closed: Any, wanted: Order, given: Order, exact: bool) -> Engine | W
     if len(closed.jaxpr.invars) != len(given):
         return Whole("arguments that the trace does not list")
     graph = read(closed)
-    if are_on_cpu((*wanted, *given)):
+    # where what loops keep was measured
+    if ENDS_ROUND_ALIKE and all(map(is_on_cpu, (*wanted, *given))):
         graph = open_loops(graph)
     whole, graph = graph, graph if exact else open_loops(graph, exact=False)
     host = host_keys(graph)

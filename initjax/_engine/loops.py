@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr
-from jax.sharding import Sharding
 
 from .._core.bits import THREEFRY
 from .hostkeys import host_keys, is_small, known_nodes
@@ -23,7 +22,6 @@ from .keys import is_key, kind_of
 from .lifted import is_given_in_loops
 from .outline import Piece, computed, outline
 from .program import fuses, is_straight, is_typed
-from .rounding import ENDS_ROUND_ALIKE
 from .tape import NotByEntry, Static, tape_of
 from .trace import (
     Atom,
@@ -73,12 +71,6 @@ def open_loops(graph: Graph, exact: bool = True) -> Graph:
     outputs = map(renewed, graph.outputs)
     # a loop in an opened one is a loop of its own now
     return open_loops(graph_of(graph.inputs, reader.nodes, outputs), exact)
-
-
-def are_on_cpu(placed: Iterable[Sharding | None]) -> bool:
-    """Tell whether all is on the CPU, where what loops keep was measured."""
-    named = {d.platform for s in placed if s is not None for d in s.device_set}
-    return ENDS_ROUND_ALIKE and (named or {jax.default_backend()}) == {"cpu"}
 
 
 def opened_outputs(before: Graph, after: Graph) -> set[int]:
