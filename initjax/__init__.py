@@ -53,6 +53,7 @@ from .laws.with_row import with_row as with_row
 
 if TYPE_CHECKING:
     from ._models import *
+    from .laws.rare import *
 
 __all__ = [
     "ICNR",
@@ -79,6 +80,7 @@ __all__ = [
     "PerPart",
     "PlanRow",
     "ProgramRow",
+    "Rademacher",
     "RandomNormal",
     "RandomUniform",
     "Rule",
@@ -127,12 +129,15 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load what sets up whole models when it is first asked for: most scripts' half."""
+    """Load the rarer laws, and what sets up whole models, when first asked for."""
     if name.startswith("_") or name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from . import _models
+    from .laws import rare
 
-    return globals().setdefault(name, getattr(_models, name))
+    door = rare
+    if not hasattr(rare, name):
+        from . import _models as door  # type: ignore[no-redef]
+    return globals().setdefault(name, getattr(door, name))
 
 
 def __dir__() -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ._core.config import array_node, from_node
 from ._core.initializer import Initializer
-from ._core.names import BUILT_IN, HIDDEN, REGISTERED, name_of, snake
+from ._core.names import BUILT_IN, HIDDEN, REGISTERED, built_in, name_of, snake
 from ._core.names import custom_objects as names_in_scope
 from ._core.streams import digest_words, path_of
 from ._core.values import ArrayValue
@@ -212,7 +212,7 @@ def register(cls: Any = None, *, name: str | None = None) -> Any:
     if not name:
         raise ValueError(f"{where}: name must not be empty; leave it out.")
     for spelling in (name, snake(name)):
-        known = BUILT_IN.get(spelling) or REGISTERED.get(spelling)
+        known = built_in(spelling) or REGISTERED.get(spelling)
         if known is not None and _origin(known) != _origin(cls):
             raise ValueError(
                 f"{where}: the name {shown(spelling)} is taken by "

@@ -23,6 +23,7 @@ from initjax import (
     Orthogonal,
     PerLayer,
     PerPart,
+    Rademacher,
     RandomNormal,
     RandomUniform,
     Scaled,
@@ -119,6 +120,10 @@ CASES = [
     Case("gate_up", GlorotUniform(fan=Fan.fused(2, axis=1)), (4, 24), ours=True),
     Case("qkv", LecunNormal(fan=QKV, seed="x"), (8, 24), ours=True, bound=True),
     Case("layers", RandomNormal(fan=LAYERS), (2, 4, 24), ours=True),
+    # other distributions
+    Case("rademacher", Rademacher(), (16, 8), ours=True),
+    # peers' laws
+    # structures: filters, tables, state spaces
     # laws of laws
     Case("scaled", Scaled(HeNormal(seed="x"), by=0.5), (16, 8), ours=True),
     Case("scaled_stft", Scaled(STFT(), by=0.5), FRAME, random=False, ours=True),
@@ -131,6 +136,7 @@ CASES = [
     Case("per_named", PerPart(LAYERED, {1: "uniform"}), (2, 4, 24), ours=True),
     Case("icnr", ICNR(HeNormal(), 2), CONV, ours=True),
     Case("icnr_tf", ICNR(GlorotUniform(fan="conv"), 2, "tensorflow"), CONV, ours=True),
+    # combinators
     # factorizations
     Case("orthogonal", Orthogonal(), (5, 5), elementwise=False),
     Case("by_qr", Orthogonal(2.0, method="qr"), (9, 4), elementwise=False),
@@ -152,6 +158,32 @@ CASES = [
     Case("stft_plain", STFT(window=None, scaling=None), FRAME, random=False),
     Case("stft_array", STFT(window=WINDOW), FRAME, random=False),
 ]
+
+# a law of each class that every dtype of its kinds holds, and a shape of it
+HOLDING = {
+    "Zeros": (Zeros(), (3,)),
+    "Ones": (Ones(), (3,)),
+    "Constant": (Constant([[1], [1]]), (2, 3)),
+    "Identity": (Identity(), (3, 2)),
+    "RandomNormal": (RandomNormal(stddev=1.0), (8, 512)),
+    "RandomUniform": (RandomUniform(0, 2), (8, 512)),
+    "TruncatedNormal": (TruncatedNormal(0.25, 1.0, low=-1, high=1.9), (8, 512)),
+    "VarianceScaling": (VarianceScaling(4.0, distribution="uniform"), (8, 512)),
+    "GlorotNormal": (GlorotNormal(), (8, 8)),
+    "GlorotUniform": (GlorotUniform(), (8, 8)),
+    "HeNormal": (HeNormal(), (8, 8)),
+    "HeUniform": (HeUniform(), (8, 8)),
+    "LecunNormal": (LecunNormal(), (8, 8)),
+    "LecunUniform": (LecunUniform(), (8, 8)),
+    "Orthogonal": (Orthogonal(2.0), (8, 8)),
+    "DeltaOrthogonal": (DeltaOrthogonal(2.0), (1, 8, 8)),
+    "STFT": (STFT(window=None), (4, 1, 3)),
+    # other distributions
+    "Rademacher": (Rademacher(), (8, 512)),
+    # peers' laws
+    # structures: filters, tables, state spaces
+    # factorizations
+}
 
 # the same laws on arrays without entries
 EMPTY = [

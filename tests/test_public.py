@@ -11,6 +11,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import readme_laws
 
 import initjax
 
@@ -32,8 +33,11 @@ def rank(name):
 
 def test_all_is_every_public_name_in_order():
     from initjax import _models
+    from initjax.laws import rare
 
-    names = {*public(_models)} | {name for name in vars(initjax) if name[0] != "_"}
+    names = {*public(_models), *public(rare)} | {
+        name for name in vars(initjax) if name[0] != "_"
+    }
     assert initjax.__all__ == sorted(names - {"TYPE_CHECKING", "Any"}, key=rank)
     assert dir(initjax) == sorted(initjax.__all__)
     assert not hasattr(initjax, "setup")
@@ -212,6 +216,11 @@ def test_another_package_or_a_backend_would_be_seen():
 
 
 # -- README and version ----------------------------------------------------------
+
+
+def test_readmes_table_of_laws_is_made_of_the_classes():
+    """`python tests/readme_laws.py` writes it anew."""
+    assert readme_laws.written(README := (ROOT / "README.md").read_text()) == README
 
 
 def test_the_readme_runs_from_top_to_bottom(tmp_path, monkeypatch):

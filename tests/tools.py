@@ -62,9 +62,9 @@ def assert_moments(x, mean, std, what=""):
     square = np.abs(x - mean) ** 2
     mean_error = abs(x.mean() - mean) * math.sqrt(n) / std
     assert mean_error < 5, f"{what}: mean is {mean_error:.1f} standard errors off"
-    square_error = abs(square.mean() - std**2) * math.sqrt(n) / square.std()
-    assert square_error < 5, (
-        f"{what}: variance is {square_error:.1f} standard errors off"
+    square_error = abs(square.mean() - std**2) * math.sqrt(n)
+    assert square_error <= 5 * square.std() + 1e-9 * std**2, (
+        f"{what}: variance is off by {square_error / math.sqrt(n):.2g} of {std**2:.2g}"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import re
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextvars import ContextVar
 from typing import Any
 
@@ -13,6 +13,7 @@ from .._errors import Refused, shown
 
 BUILT_IN: dict[str, Any] = {}  # classes of initjax, under all their names
 REGISTERED: dict[str, Any] = {}  # classes of users
+LATE: list[Callable[[], Any]] = []  # what loads the laws that are not loaded yet
 HIDDEN = ("Initializer", "initializer")  # found, and never suggested
 _MODULES = ("keras", "tf_keras", "tensorflow", "initjax")
 _CUSTOM: ContextVar[Mapping[str, Any]] = ContextVar("custom_objects")
@@ -22,6 +23,14 @@ def snake(name: str) -> str:
     """Return a class name as Keras spells its identifier: HeNormal, he_normal."""
     name = re.sub(r"(\w)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def built_in(name: str) -> Any:
+    """Return the class of initjax that has this name, loaded or not; None is none."""
+    if name not in BUILT_IN:
+        for load in LATE:
+            load()
+    return BUILT_IN.get(name)
 
 
 def is_built_in(cls: type) -> bool:
@@ -72,8 +81,8 @@ def find(name: str, node: Mapping[str, Any]) -> Any:
             f"config; register the class {shown(name)} with initjax.register, or pass "
             "it in custom_objects."
         )
-    if name in BUILT_IN:
-        return BUILT_IN[name]
+    if (known := built_in(name)) is not None:
+        return known
     raise Refused(
         f"unknown initializer {shown(name)}; {_hint(name, custom)} "
         "A law of your own needs initjax.register, or custom_objects."

@@ -1,5 +1,12 @@
-"""The catalogue of laws, one family a file; laws of laws too."""
+"""The catalogue of laws, one family a file; laws of laws too.
 
+The rarer ones are in `rare`, which is loaded when the first of them is asked for.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from .._core.names import LATE as _LATE
 from .constant import Constant as Constant
 from .constant import Ones as Ones
 from .constant import Zeros as Zeros
@@ -23,3 +30,25 @@ from .structured import STFT as STFT
 from .structured import Identity as Identity
 from .truncated import TruncatedNormal as TruncatedNormal
 from .with_row import WithRow as WithRow
+
+if TYPE_CHECKING:
+    from .rare import *
+
+
+def _rare() -> Any:
+    return importlib.import_module(f"{__name__}.rare")
+
+
+_LATE.append(_rare)
+
+
+def __getattr__(name: str) -> Any:
+    """Load the rarer laws when the first of them is asked for."""
+    if name.startswith("_") or not hasattr(rare := _rare(), name):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return globals().setdefault(name, getattr(rare, name))
+
+
+def __dir__() -> list[str]:
+    """Return the names of all laws and their files, loaded or not."""
+    return sorted({*globals(), *(name for name in dir(_rare()) if name[0] != "_")})

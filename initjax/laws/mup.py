@@ -56,8 +56,8 @@ def _pair(value: Any) -> tuple[float, float]:
 class MuP(Wrapper):
     """A law in the maximal update parametrization, relative to a base model.
 
-    The standard deviation is that of the law at the base fans, times, by the dimensions
-    that differ from the base (m_in = fan_in / base fan_in):
+    Mean and standard deviation are those of the law at the base fans, times, by the
+    dimensions that differ from the base (m_in = fan_in / base fan_in):
 
     - input weights and biases (only fan_out grows): 1;
     - hidden weights (both grow): m_in^(-1/2);

@@ -120,8 +120,8 @@ class DeltaOrthogonal(Initializer):
     """A convolution kernel that is an orthogonal matrix at its centre, 0 elsewhere.
 
     The matrix is `Orthogonal(gain)` of shape (in, out) at position (k - 1) // 2 of
-    every spatial axis: the layer keeps norms. Over the kernel the mean is 0 and the
-    standard deviation gain / sqrt(taps * out).
+    every spatial axis: the layer keeps norms. Over the kernel mean 0 and standard
+    deviation gain / sqrt(taps * out).
 
     Shapes of rank 3, 4 or 5 with in <= out; float and complex dtypes.
 

@@ -32,10 +32,11 @@ Shape = tuple[int, ...]
 @named()
 @dataclass(frozen=True, slots=True, repr=False)
 class Scaled(Wrapper):
-    """`by` times a law: its mean, standard deviation and bounds times `by`.
+    """`by` times a law.
 
-    Shapes, dtypes and errors are those of the law. Laws of initjax are scaled by their
-    own parameters, so `by=1` gives their bits, and the scaled law shares their program;
+    Mean and standard deviation are those of the law times `by`; so are bounds. Shapes,
+    dtypes and errors are those of the law. Laws of initjax are scaled by their own
+    parameters, so `by=1` gives their bits, and the scaled law shares their program;
     other laws are drawn in float32 and multiplied before the one rounding. A traced
     `by` meets the law's numbers in float32, so the last bits may differ from those of
     the number itself.

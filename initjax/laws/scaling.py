@@ -48,7 +48,7 @@ def _fixed(value: Any) -> Any:
 @named(keras=2)
 @dataclass(frozen=True, slots=True, repr=False)
 class VarianceScaling(Initializer):
-    """Centred law with standard deviation sqrt(scale / n), entries independent.
+    """Law by the fans: mean 0, standard deviation sqrt(scale / n), entries independent.
 
     n is, by `mode`: fan_in, fan_out, their arithmetic mean (fan_avg) or their geometric
     mean (fan_geo_avg), and never below 1. The distribution, with s = sqrt(scale / n):

@@ -31,8 +31,8 @@ Shape = tuple[int, ...]
 class Identity(Initializer):
     """`gain` on the main diagonal, 0 elsewhere.
 
-    Over an (m, n) matrix the mean is gain p and the standard deviation
-    gain sqrt(p (1 - p)), with p = 1 / max(m, n).
+    Over an (m, n) matrix mean gain p and standard deviation gain sqrt(p (1 - p)), with
+    p = 1 / max(m, n).
 
     Exactly rank 2, square or not; any numeric dtype; the key is ignored.
 
@@ -123,8 +123,9 @@ class STFT(Initializer):
 
     Entry (t, 0, f) of a kernel of shape (T, 1, F) is cos or sin of
     -2 pi t f / (2 (F - 1)), times window[t] / s. The scale s is sqrt(sum window^2) for
-    "density", sum |window| for "spectrum", 1 for None or without a window. Nothing is
-    random; the phase is reduced exactly before the cosine.
+    "density", sum |window| for "spectrum", 1 for None or without a window. Mean and
+    standard deviation are those of the entries; nothing is random. The phase is reduced
+    exactly before the cosine.
 
     Shapes (T, 1, F) only; float dtypes; the key is ignored.
 

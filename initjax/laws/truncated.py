@@ -36,7 +36,7 @@ def _bound(value: Any) -> Any:
 @named(keras=2)
 @dataclass(frozen=True, slots=True, repr=False)
 class TruncatedNormal(Initializer):
-    """Normal law cut to (mean + lower stddev, mean + upper stddev), or (low, high).
+    """Normal law cut at `lower` and `upper` stddev about the mean, or at (low, high).
 
     Entries independent. `stddev` is that of the normal before it is cut, as in Keras
     and JAX: with the default bounds what comes out has mean `mean` and standard
