@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import rare_errors
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 from tools import assert_refused
@@ -925,6 +926,10 @@ OBJECTS |= {KEY: "jax.random.key(0)", "dtype('float32')": "jnp.dtype('float32')"
 
 
 pytestmark = pytest.mark.usefixtures("registry")
+
+
+VALUES |= rare_errors.VALUES
+KINDS |= rare_errors.KINDS
 
 
 def run(source, key):
