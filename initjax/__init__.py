@@ -9,6 +9,7 @@ from ._core.initializer import Initializer as Initializer
 from ._core.promise import Law as Law
 from ._core.streams import fold_in_path as fold_in_path
 from ._core.streams import fold_in_paths as fold_in_paths
+from ._fans import Beside as Beside
 from ._fans import Fan as Fan
 from ._fans import Fused as Fused
 from ._fans import Given as Given
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ICNR",
     "STFT",
+    "Beside",
     "Constant",
     "DeltaOrthogonal",
     "Fan",

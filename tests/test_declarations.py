@@ -46,8 +46,10 @@ def declared(request):
     return DECLARATIONS[request.param]
 
 
-def test_a_declaration_is_a_value(declared):
-    fan, _ = declared
+@pytest.mark.parametrize(
+    "fan", [*(fan for fan, _ in DECLARATIONS.values()), Fan.beside("{kernel,w}")]
+)
+def test_a_declaration_is_a_value(fan):
     init = ij.HeNormal(fan=fan)
     assert eval(repr(fan), vars(ij)) == fan
     assert pickle.loads(pickle.dumps(fan)) == fan

@@ -182,6 +182,11 @@ VALUES = {
         "rows are counted in 32 bits, got 2147483648; give fewer."
     ),
     # declarations
+    "Beside(weight='')": "weight must not be empty; give a name, such as 'kernel'.",
+    "HeNormal(fan=Beside(weight='kernel'))(key, shape=(3,))": (
+        "fan=Beside(weight='kernel') means a leaf beside this one, which rules alone "
+        "can see; give it in a rule, or give the fan_in as a number."
+    ),
     "Given(fan_in=nan)": "fan_in must be positive and finite.",
     "Given(fan_in=1, fan_out=-1)": "fan_out must be positive and finite.",
     "Fused(names={'q': -1})": "parts must be >= 0, got -1.",
@@ -490,6 +495,7 @@ KINDS = {
         ]
     },
     # declarations
+    "Beside(weight=3)": "weight must be a str, got int.",
     "Given(fan_in='1')": "fan_in must be a number, got str.",
     "Given(fan_in=True)": "fan_in must be a number, got bool.",
     **{

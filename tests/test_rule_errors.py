@@ -370,6 +370,39 @@ GLOBS = {
     "[abc": "has a bracket without its other one",
 }
 
+BESIDE = Rules(
+    [
+        ("**/bias", ij.Spec(HE, fan=ij.Fan.beside("w*"))),
+        ("**/w", HE),
+        ("**/w_own", ij.Spec(HE, fan=3)),
+        ("**/w_fn", jax.nn.initializers.zeros),
+    ],
+    strict=False,
+)
+NEEDED = (
+    "init_tree: 'bias' by rule '**/bias': fan=Beside(weight='w*') needs a leaf beside "
+    "it that a law fills, or several of the same fans, got {}; name it, or give the "
+    "fan_in as a number."
+)
+
+
+@pytest.mark.filterwarnings("ignore:rules without a leaf")
+@pytest.mark.parametrize(
+    ("others", "got"),
+    [
+        ({}, "none"),
+        ({"w": struct(2, 3), "w_own": struct(4)}, "'w', 'w_own'"),
+        ({"w_fn": struct(2, 3)}, "'w_fn'"),
+    ],
+)
+def test_fans_of_a_neighbour_are_refused_where_they_are_not_one(others, got):
+    assert_refused(
+        lambda: init(BESIDE, {"bias": struct(3), **others}),
+        ValueError,
+        NEEDED.format(got),
+    )
+
+
 KINDS = [
     (
         lambda: init([("**", "ones")]),

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from flax import nnx
 from flax.core import FrozenDict
+from tools import assert_same_bits, root
 
 import initjax as ij
 from initjax import Fan, Rules, Spec
@@ -283,3 +284,40 @@ def test_an_optional_rule_may_have_no_leaf():
     assert ij.init_tree(rules, {"w": SHAPE}, jax.random.key(0))["w"].all()
     assert eval(repr(rules), vars(ij)) == rules
     assert Rules.from_config(json.loads(json.dumps(rules.get_config()))) == rules
+
+
+SCALED = ij.VarianceScaling(1.0, "fan_in", "uniform")
+BESIDE = Rules(
+    [
+        ("**/bias", Spec(SCALED, fan=Fan.beside("{kernel,weight}"))),
+        ("**/{kernel,weight}", Spec(SCALED, fan=Fan(-2, -1))),
+        ("**/b_*", Spec(SCALED, fan=Fan.beside("w_*"))),
+        ("**/w_*", SCALED),
+    ]
+)
+
+
+def test_a_bias_has_the_fans_of_the_kernel_beside_it():
+    """As the kernel's own rule declares them; of several alike, too."""
+    shapes = {
+        "conv": {"kernel": (3, 3, 8, 4), "bias": (4,)},
+        "dense": {"weight": (6, 5), "bias": (5,)},
+        "rnn": {"w_0": (7, 2), "w_1": (7, 2), "b_0": (2,), "b_1": (2,)},
+    }
+    shapes = jax.tree.map(
+        lambda s: jax.ShapeDtypeStruct(s, "float32"), shapes, is_leaf=is_shape
+    )
+    rules = Rules.from_config(json.loads(json.dumps(BESIDE.get_config())))
+    assert rules == BESIDE
+    fans = {row.path: row.fans[0] for row in ij.plan(rules, shapes).rows}
+    assert fans["conv/bias"] == fans["conv/kernel"] == (72, 36)
+    assert fans["dense/bias"] == (6, 5)
+    assert fans["rnn/b_0"] == fans["rnn/b_1"] == (7, 2)
+    params = ij.init_tree(rules, shapes, root())
+    alone = dataclasses.replace(SCALED, fan=(72, 36))
+    key = ij.fold_in_path(root(), "conv", "bias")
+    assert_same_bits(params["conv"]["bias"], alone(key, (4,)))
+
+
+def is_shape(x):
+    return isinstance(x, tuple)

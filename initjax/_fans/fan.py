@@ -9,6 +9,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any, Self
 
 from .._errors import Refused, shown
+from .beside import Beside
 from .declaration import Declaration, Matrix, Shape, clean_axes, clean_axis, count, kind
 from .fans import MOST_AXES, Axes, Fans, compute_fans, items_of, resolve_axes
 from .fused import Fused
@@ -26,7 +27,8 @@ class Fan(Declaration):
     the window, over `groups`; `batch_axes` count for neither.
 
     Most weights have a constructor: `Fan.einsum`, `Fan.dense_general`, `Fan.conv`,
-    `Fan.layout`, `Fan.stacked`, `Fan.experts`, `Fan.fused`, `Fan.embedding`.
+    `Fan.layout`, `Fan.stacked`, `Fan.experts`, `Fan.fused`, `Fan.embedding`,
+    `Fan.beside`.
 
     Args:
         in_axes: Axes of the inputs, an int or a sequence of them.
@@ -284,6 +286,17 @@ class Fan(Declaration):
             of: The declaration of each part.
         """
         return Fused(parts, axis, of)
+
+    @staticmethod
+    def beside(weight: str) -> Beside:
+        """Declare the fans of the leaf beside this one: a bias has its kernel's.
+
+        In rules alone, where the tree is.
+
+        Args:
+            weight: The name of the other leaf, or a glob of it: "{kernel,weight,w}".
+        """
+        return Beside(weight)
 
     @staticmethod
     def embedding(use: str = "lookup", features: int = -1) -> Fan:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from .._core.initializer import Initializer
 from .._core.streams import path_of
 from .._errors import Refused
+from .neighbours import Neighbours
 from .paths import Leaf, Path
 from .patterns import chooser
 from .rules import Rule, Rules, Spec
@@ -54,11 +56,15 @@ def assign(
     needed = {leaf.place for leaf in chosen}
     _check_coverage(rules, leaves, first, needed)
     specs = {number: _spec(rules, number) for number in set(first.values())}
-    laws = {number: spec.law for number, spec in specs.items() if spec}  # one a rule
+    laws = {n: spec and spec.law for n, spec in specs.items()}  # one a rule
     rows: list[Assigned] = []
+    beside = Neighbours(leaves, {place: laws[n] for place, n in first.items()})
     for leaf in chosen:
         number = first[leaf.place]
-        rows.append(_assigned(rules, leaf, number, specs[number], laws[number]))
+        with _at(rules, leaf, number):
+            law = beside.law(leaf)
+            _check_fan(leaf, law)
+        rows.append(_assigned(leaf, number, specs[number], law))
     _check_streams(rows)
     return rows
 
@@ -72,26 +78,29 @@ def _spec(rules: Rules, number: int | None) -> Any:
     return rules.default if number is None else rules.rules[number].spec
 
 
-def _assigned(
-    rules: Rules, leaf: Leaf, number: int | None, spec: Spec, law: Any
-) -> Assigned:
-    where = f"{leaf.name!r} by rule {rule_name(rules, number)}"
-    if isinstance(law, Initializer) and _needs_fan(where, law, leaf):
+def _assigned(leaf: Leaf, number: int | None, spec: Spec, law: Any) -> Assigned:
+    path = leaf.path if spec.stream is None else cast("Path", path_of(spec.stream))
+    return Assigned(leaf, number, spec, law, spec.dtype or leaf.dtype, path)
+
+
+@contextlib.contextmanager
+def _at(rules: Rules, leaf: Leaf, number: int | None) -> Generator[None]:
+    """Say which leaf is refused, and by which rule."""
+    try:
+        yield
+    except Refused as refused:
+        where = f"{leaf.name!r} by rule {rule_name(rules, number)}"
+        raise Refused(f"{where}: {refused}", refused.kind) from None
+
+
+def _check_fan(leaf: Leaf, law: Any) -> None:
+    """Refuse a law that would guess which axes are inputs."""
+    if isinstance(law, Initializer) and law._needs_fan(leaf.shape):
         raise Refused(
-            f"{where}: {law!r} scales with fans, and a shape {leaf.shape} of rank "
+            f"{law!r} scales with fans, and a shape {leaf.shape} of rank "
             f"{len(leaf.shape)} does not say which axes are inputs; declare them: "
             f"{_fitting(len(leaf.shape))}."
         )
-    path = leaf.path if spec.stream is None else cast("Path", path_of(spec.stream))
-    dtype = spec.dtype or leaf.dtype
-    return Assigned(leaf, number, spec, law, dtype, path)
-
-
-def _needs_fan(where: str, law: Initializer, leaf: Leaf) -> bool:
-    try:
-        return law._needs_fan(leaf.shape)
-    except Refused as refused:
-        raise Refused(f"{where}: {refused}", refused.kind) from None
 
 
 def _fitting(rank: int) -> str:
