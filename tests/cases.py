@@ -159,7 +159,7 @@ CASES = [
     Case("stft_array", STFT(window=WINDOW), FRAME, random=False),
 ]
 
-# a law of each class that every dtype of its kinds holds, and a shape of it
+# a law that every dtype of its kinds holds, and its shape, where the first case is none
 HOLDING = {
     "Zeros": (Zeros(), (3,)),
     "Ones": (Ones(), (3,)),
@@ -179,7 +179,6 @@ HOLDING = {
     "DeltaOrthogonal": (DeltaOrthogonal(2.0), (1, 8, 8)),
     "STFT": (STFT(window=None), (4, 1, 3)),
     # other distributions
-    "Rademacher": (Rademacher(), (8, 512)),
     # peers' laws
     # structures: filters, tables, state spaces
     # factorizations
@@ -201,6 +200,9 @@ EMPTY = [
     Case("stft_no_bins", STFT(), (6, 1, 0), random=False),
 ]
 # fmt: on
+
+for case in CASES:
+    HOLDING.setdefault(type(case.init).__name__, (case.init, case.shape))
 
 RANDOM = [case for case in CASES if case.random]
 FIXED = [case for case in CASES if not case.random]

@@ -55,7 +55,7 @@ FEW = """
 def readmes_table():
     """The kinds of dtypes that each law fills, as README's table says."""
     rows = re.findall(r"^\| `(\w+)\(.*\| ([a-z ]+) \| [^|]* \|$", README, re.MULTILINE)
-    return {name: {*kinds.split()} for name, kinds in rows if name in HOLDING}
+    return {name: {*kinds.split()} for name, kinds in rows if kinds != "as its law"}
 
 
 FILLS = readmes_table()
@@ -65,7 +65,7 @@ CELLS = [
         dtype,
         name in OF_SCALE_ALONE if dtype == "float8_e8m0fnu" else kind in FILLS[name],
     )
-    for name, kind in itertools.product(HOLDING, KINDS)
+    for name, kind in itertools.product(FILLS, KINDS)
     for dtype in KINDS[kind]
     if dtype in FEW or not hasattr(rare, name)
 ]
@@ -73,7 +73,8 @@ CELLS = [
 
 def test_the_tables_have_every_law_and_every_dtype_of_jax():
     own = {n for n, law in law_classes().items() if not issubclass(law, Wrapper)}
-    assert {*FILLS} == own == {*HOLDING}
+    assert {*FILLS} == own
+    assert own <= {*HOLDING}
     of_jax = {
         jnp.dtype(x).name for x in vars(jnp).values() if type(x) is type(jnp.int8)
     }
