@@ -149,7 +149,6 @@ CASES = [
     Case("legs_input", HiPPO(part="B"), (5,), random=False, ours=True),
     Case("legt", HiPPO("legt"), (6, 6), random=False, ours=True, bound=True),
     Case("s4d", S4D(dtype=C64), (3, 8), random=False, ours=True, bound=True),
-    Case("s4d_inv", S4D("inv", dtype=C64), (8,), random=False, ours=True),
     Case("mamba", MambaALog(), (3, 8), random=False, ours=True, bound=True),
     Case("gabor", Gabor(2), (5, 5, 3, 4), random=False, ours=True),
     Case("gabor_odd", Gabor(phase=1, fan=OIHW), (9, 1, 5, 4), random=False, ours=True),
@@ -158,10 +157,6 @@ CASES = [
     Case("haar", HaarWavelet(), (2, 4, 1, 8), random=False, ours=True),
     Case("sinusoidal", Sinusoidal(), (7, 6), random=False, ours=True, bound=True),
     Case("rotary", Rotary(), (7, 6), random=False, ours=True, bound=True),
-    Case(
-        "rotary_halves", Rotary("sin", 500.0, "halves"), (7, 6),
-        random=False, ours=True, bound=True,
-    ),
     Case("alibi", ALiBi(), (12,), random=False, ours=True),
     # laws of laws
     Case("scaled", Scaled(HeNormal(seed="x"), by=0.5), (16, 8), ours=True),

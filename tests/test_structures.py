@@ -71,6 +71,8 @@ def test_the_promise_of_zero_sums_sylvesters_corner():
     signs = scipy.linalg.hadamard(32)
     for rows, columns in itertools.product(range(33), repeat=2):
         assert walsh_sum(rows, columns) == signs[:rows, :columns].sum()
+    for columns in range(2, 40):  # all alike, whatever rounds
+        assert ij.ZerO().law((1, columns)).std == pytest.approx(0, abs=1e-7)
     assert ij.ZerO().law((2**20, 2**30)).std == pytest.approx(2**-14.5)
 
 
@@ -139,15 +141,16 @@ def test_legs_is_normal_but_for_a_rank_and_has_whole_eigenvalues():
 
 @pytest.mark.parametrize("size", [1, 2, 5])
 def test_legt_delays_as_well_as_a_rational_function_can(size):
-    """What it reads of the window's end is Pade's approximant of exp(-s)."""
-    a, b = (made(ij.HiPPO("legt", part), *s) for part, s in
-            [("A", (size, size)), ("B", (size, 1))])  # fmt: skip
-    end = polynomials(size, np.zeros(1)).T  # the basis where the window ends
-    series = [(-1) ** k / math.factorial(k) for k in range(2 * size)]
-    over, under = scipy.interpolate.pade(series, size, size - 1)
-    for s in (0.1, 0.5 + 1j, 3j):
-        delay = (end @ np.linalg.solve(s * np.eye(size) - a, b)).item()
-        np.testing.assert_allclose(delay, over(s) / under(s), rtol=1e-4)
+    """What it reads at the window's end is Pade's approximant of exp(-s).
+
+    Of degrees size - 1 over size, so its series agrees in the first 2 size terms.
+    """
+    a, b = made(ij.HiPPO("legt"), size, size), made(ij.HiPPO("legt", "B"), size)
+    state, end = b, polynomials(size, np.zeros(1))[:, 0]
+    for k in range(2 * size):  # of -end (a - s)^-1 b
+        state = np.linalg.solve(a, state)
+        expected = (-1) ** k / math.factorial(k)
+        np.testing.assert_allclose(-end @ state, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_s4d_is_near_the_spectrum_of_hippo():
@@ -319,7 +322,7 @@ def test_slopes_are_those_of_the_published_code(heads):
 NUMBERS = ij.RandomNormal(stddev=1.0, seed="x")
 
 
-@pytest.mark.parametrize("shape", [(4, 7), (7, 4), (1, 5), (5, 1)])
+@pytest.mark.parametrize("shape", [(4, 7), (5, 1)])
 def test_toeplitz_is_scipys(shape):
     m, n = shape
     numbers = NUMBERS(root(), (m + n - 1,))
@@ -377,7 +380,7 @@ def test_numbers_without_chance_promise_nothing_unless_alike():
     assert ij.Circulant(row).law((3, 3)).std == pytest.approx(x.std())
 
 
-def test_a_scaled_matrix_shares_the_laws_program():
+def test_a_scaled_matrix_is_that_of_the_scaled_law():
     init = ij.Toeplitz(ij.HeNormal())
     half = ij.scaled(init, 0.5)
     np.testing.assert_array_equal(

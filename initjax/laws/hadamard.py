@@ -73,7 +73,7 @@ class ZerO(Initializer):
         total = c * walsh_sum(rows, columns) if grows else columns
         square = c * c * rows * columns if grows else columns
         mean = total / entries
-        std = math.sqrt(square / entries - mean * mean)
+        std = math.sqrt(max(square / entries - mean * mean, 0.0))
         is_signed = (
             grows and rows > 1 and not jnp.issubdtype(dtype, jnp.complexfloating)
         )
