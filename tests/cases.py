@@ -5,19 +5,28 @@ from dataclasses import dataclass
 import numpy as np
 
 from initjax import (
+    DCT,
     ICNR,
+    S4D,
     STFT,
+    ALiBi,
+    Circulant,
     Constant,
     DeltaOrthogonal,
     Fan,
+    Gabor,
     GlorotNormal,
     GlorotUniform,
+    HaarWavelet,
     HeNormal,
     HeUniform,
+    HiPPO,
     Identity,
+    IDInit,
     Initializer,
     LecunNormal,
     LecunUniform,
+    MambaALog,
     MuP,
     Ones,
     Orthogonal,
@@ -26,10 +35,14 @@ from initjax import (
     Rademacher,
     RandomNormal,
     RandomUniform,
+    Rotary,
     Scaled,
+    Sinusoidal,
+    Toeplitz,
     TruncatedNormal,
     VarianceScaling,
     WithRow,
+    ZerO,
     Zeros,
 )
 
@@ -66,6 +79,8 @@ FRAME = (6, 1, 5)  # frame length, 1, frequencies
 QKV = Fan.fused([16, 4, 4], axis=1)  # of grouped attention
 LAYERS = Fan.stacked(0, of=Fan.fused(2, axis=1))
 BLOCKS = Fan.experts(0)
+OIHW = Fan.layout("oihw")
+DEPTHWISE = Fan.conv(groups=2)
 GATES = Fan.fused(("f", "g"), axis=1)
 GATED = Orthogonal(fan=GATES, method="qr")
 LAYERED = RandomNormal(fan=LAYERS)
@@ -124,6 +139,25 @@ CASES = [
     Case("rademacher", Rademacher(), (16, 8), ours=True),
     # peers' laws
     # structures: filters, tables, state spaces
+    Case("zero", ZerO(), (4, 4), random=False, ours=True),
+    Case("zero_grows", ZerO(fan=Fan.layout("oi")), (7, 3), random=False, ours=True),
+    Case("zero_conv", ZerO(fan="conv"), CONV, random=False, ours=True),
+    Case("padded", IDInit(), (4, 10), random=False, ours=True),
+    Case("padded_conv", IDInit(-0.5), CONV, random=False, ours=True),
+    Case("padded_torch", IDInit(fan=OIHW), (8, 4, 3, 3), random=False, ours=True),
+    Case("legs", HiPPO(), (5, 5), random=False, ours=True, bound=True),
+    Case("legs_input", HiPPO(part="B"), (5,), random=False, ours=True),
+    Case("legt", HiPPO("legt"), (6, 6), random=False, ours=True, bound=True),
+    Case("s4d", S4D(dtype=C64), (3, 8), random=False, ours=True, bound=True),
+    Case("mamba", MambaALog(), (3, 8), random=False, ours=True, bound=True),
+    Case("gabor", Gabor(2), (5, 5, 3, 4), random=False, ours=True),
+    Case("gabor_odd", Gabor(phase=1, fan=OIHW), (9, 1, 5, 4), random=False, ours=True),
+    Case("dct", DCT(), (3, 2, 2, 6), random=False, ours=True),
+    Case("dct_groups", DCT(fan=DEPTHWISE), (4, 1, 8), random=False, ours=True),
+    Case("haar", HaarWavelet(), (2, 4, 1, 8), random=False, ours=True),
+    Case("sinusoidal", Sinusoidal(), (7, 6), random=False, ours=True, bound=True),
+    Case("rotary", Rotary(), (7, 6), random=False, ours=True, bound=True),
+    Case("alibi", ALiBi(), (12,), random=False, ours=True),
     # laws of laws
     Case("scaled", Scaled(HeNormal(seed="x"), by=0.5), (16, 8), ours=True),
     Case("scaled_stft", Scaled(STFT(), by=0.5), FRAME, random=False, ours=True),
@@ -134,6 +168,8 @@ CASES = [
     Case("with_slice", WithRow(Ones(), "2:", -0.0), (4, 8), random=False, ours=True),
     Case("per_part", PerPart(HeNormal(fan=GATES), {"f": "ones"}), (4, 24), ours=True),
     Case("per_named", PerPart(LAYERED, {1: "uniform"}), (2, 4, 24), ours=True),
+    Case("toeplitz", Toeplitz(HeNormal()), (16, 8), ours=True),
+    Case("circulant", Circulant(GlorotUniform()), (8, 8), ours=True, bound=True),
     Case("icnr", ICNR(HeNormal(), 2), CONV, ours=True),
     Case("icnr_tf", ICNR(GlorotUniform(fan="conv"), 2, "tensorflow"), CONV, ours=True),
     # combinators
@@ -181,6 +217,17 @@ HOLDING = {
     # other distributions
     # peers' laws
     # structures: filters, tables, state spaces
+    "ZerO": (ZerO(), (4, 8)),
+    "IDInit": (IDInit(2.0), (3, 8)),
+    "HiPPO": (HiPPO(), (2, 2)),
+    "S4D": (S4D("inv"), (3, 4)),
+    "MambaALog": (MambaALog(), (3, 1)),
+    "Gabor": (Gabor(), (1, 1, 4, 2)),
+    "DCT": (DCT(), (1, 1, 4, 1)),
+    "HaarWavelet": (HaarWavelet(), (2, 2, 1, 4)),
+    "Sinusoidal": (Sinusoidal(), (1, 6)),
+    "Rotary": (Rotary("sin"), (1, 6)),
+    "ALiBi": (ALiBi(), (4,)),
     # factorizations
 }
 
@@ -196,6 +243,15 @@ EMPTY = [
     Case("glorot_uniform_no_outputs", GlorotUniform(), (4, 0)),
     Case("orthogonal_no_rows", Orthogonal(), (0, 3), elementwise=False),
     Case("delta_no_taps", DeltaOrthogonal(), (0, 2, 3), elementwise=False, ours=True),
+    Case("zero_no_inputs", ZerO(), (0, 4), random=False, ours=True),
+    Case("padded_no_outputs", IDInit(), (3, 0), random=False, ours=True),
+    Case("toeplitz_no_rows", Toeplitz(HeNormal()), (0, 3), ours=True),
+    Case("circulant_no_rows", Circulant(HeNormal()), (0, 0), ours=True),
+    Case("gabor_no_outputs", Gabor(), (3, 3, 1, 0), random=False, ours=True),
+    Case("dct_no_taps", DCT(), (0, 1, 0), random=False, ours=True),
+    Case("legs_no_state", HiPPO(), (0, 0), random=False, ours=True),
+    Case("sinusoidal_no_dim", Sinusoidal(), (3, 0), random=False, ours=True),
+    Case("alibi_no_heads", ALiBi(), (0,), random=False, ours=True),
     Case("stft_no_frame", STFT(), (0, 1, 3), random=False),
     Case("stft_no_bins", STFT(), (6, 1, 0), random=False),
 ]

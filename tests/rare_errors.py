@@ -7,6 +7,50 @@ VALUES: dict = {
     # other distributions
     # peers' laws
     # structures: filters, tables, state spaces
+    "ZerO()(key, shape=(3,))": (
+        "a kernel has rank >= 2, got rank 1; give (in, out), after the window of a "
+        "convolution."
+    ),
+    "IDInit()(key, shape=(4, 8589934592))": (
+        "rows and columns are counted in 32 bits, got 4 and 8589934592; give shorter "
+        "axes."
+    ),
+    "IDInit(gain=1e-06)(key, shape=(2, 2), dtype=float8_e4m3fn)": (
+        "float8_e4m3fn cannot hold gain=1e-06; give another gain, or a dtype that "
+        "holds it."
+    ),
+    "HiPPO()(key, shape=(3, 4))": "part 'A' has a shape (N, N), got (3, 4); give one.",
+    "HiPPO(measure='lagt')": "must be one of ('legs', 'legt').",
+    "MambaALog()(key, shape=())": "a state has an axis, got a scalar; give (..., N).",
+    "Gabor(orientations=0)": "must be a whole number >= 1.",
+    "Gabor(wavelength=1.5)": "must be a finite number >= 2.",
+    "Rotary(base=0.5)": "must be a finite number >= 1.",
+    "Gabor()(key, shape=(5, 1, 8))": (
+        "needs a window of 2 axes, got 1; give (height, width, in, out)."
+    ),
+    "DCT()(key, shape=(8, 8, 1, 32))": (
+        "a window (8, 8) has a basis of 64 filters, got 32 outputs; give a window, and "
+        "as many outputs as it has taps."
+    ),
+    "HaarWavelet()(key, shape=(3, 1, 3))": (
+        "a window axis of 3 is no power of 2; give one, such as (2, 2, 1, 4)."
+    ),
+    "Sinusoidal()(key, shape=(8, 3))": (
+        "a table of positions has a shape (positions, dim) with dim even, got (8, 3); "
+        "give one."
+    ),
+    "ALiBi()(key, shape=(8, 1))": "slopes have a shape (heads,), got (8, 1); give one.",
+    "Toeplitz(initializer=HeNormal())(key, shape=(3,))": (
+        "a matrix has rank 2, got (3,); give (rows, columns), or fan=Fan.stacked() for "
+        "several."
+    ),
+    "Toeplitz(initializer=Orthogonal())(key, shape=(3, 3))": (
+        "needs a shape of rank >= 2, got rank 1; for a vector use "
+        "RandomNormal(stddev=n ** -0.5)."
+    ),
+    "Circulant(initializer=HeNormal())(key, shape=(3, 4))": (
+        "a circulant matrix is square, got (3, 4); give (n, n), or use Toeplitz."
+    ),
     # combinators
     # factorizations
     # gains and data
@@ -18,6 +62,14 @@ KINDS: dict = {
     ),
     # peers' laws
     # structures: filters, tables, state spaces
+    "S4D()(key, shape=(3, 8))": (
+        "draws complex arrays, got dtype float32; give a complex dtype, such as "
+        "complex64."
+    ),
+    "Rotary()(key, shape=(3, 8), dtype=int32)": (
+        "draws float or complex arrays, got dtype int32; give a float or complex "
+        "dtype, such as float32."
+    ),
     # combinators
     # factorizations
     # gains and data

@@ -43,6 +43,9 @@ LAWS = [
     ij.Rademacher(),
     # peers' laws
     # structures: filters, tables, state spaces
+    ij.ZerO(),
+    ij.IDInit(),
+    ij.Toeplitz(ij.HeNormal()),
     # combinators
 ]
 
@@ -61,6 +64,7 @@ def test_the_table_has_every_elementwise_law():
     families = {type(case.init) for case in ELEMENTWISE}
     shared = {  # executables of HeNormal, GlorotUniform and Constant
         *(ij.Ones, ij.GlorotNormal, ij.LecunNormal, ij.HeUniform, ij.LecunUniform),
+        ij.Circulant,  # as Toeplitz, of square matrices alone
         ij.STFT,  # never large: window length times frequencies
     }
     tables = {law for law in families if issubclass(law, Table)}  # computed on the host

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import numpy as np
 
 from .._core import samplers
 from .._core.arguments import needs
 from .._core.compile import Draw
+from .._core.fields import Check, number
 from .._core.initializer import Initializer
 from .._core.promise import Law, point_law
 from .._core.values import held
+from .._errors import Refused
 
 Shape = tuple[int, ...]
 Array = np.ndarray[Any, Any]
@@ -27,7 +31,7 @@ class Table(Initializer):
     """
 
     def _values(self, shape: Shape) -> Array:
-        """Return the entries of an array of this shape, in double precision."""
+        """Return the entries of an array of this shape, or what broadcasts to it."""
         raise NotImplementedError
 
     def _is_small(self) -> bool:
@@ -44,7 +48,8 @@ class Table(Initializer):
         return Draw(samplers.fill, (values.astype(wide),), random=False)
 
     def _law(self, shape: Shape, dtype: np.dtype[Any]) -> Law:
-        return point_law(self._values_in(shape, dtype))
+        values = self._values_in(shape, dtype)
+        return point_law(values + 0j if dtype.kind == "c" else values)  # of the modulus
 
     def _values_in(self, shape: Shape, dtype: np.dtype[Any]) -> Array:
         needs(dtype, "float", "complex")
@@ -52,3 +57,19 @@ class Table(Initializer):
         if values.dtype.kind == "c":
             needs(dtype, "complex")
         return values
+
+
+def known(*, least: float = -math.inf, above: float | None = None) -> Check:
+    """Accept a finite number within bounds, and no traced one: NumPy computes."""
+    check = number(least=least, above=above)
+
+    def concrete(value: Any) -> Any:
+        if isinstance(value := check(value), jax.Array):
+            raise Refused(
+                f"must be known before a call, got a traced {value.dtype}; give a "
+                "number.",
+                TypeError,
+            )
+        return value
+
+    return concrete
