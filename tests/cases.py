@@ -7,6 +7,7 @@ import numpy as np
 from initjax import (
     ICNR,
     STFT,
+    BlockOrthogonal,
     Constant,
     DeltaOrthogonal,
     Fan,
@@ -18,6 +19,7 @@ from initjax import (
     Initializer,
     LecunNormal,
     LecunUniform,
+    Mimetic,
     MuP,
     Ones,
     Orthogonal,
@@ -27,6 +29,7 @@ from initjax import (
     RandomNormal,
     RandomUniform,
     Scaled,
+    Spectral,
     TruncatedNormal,
     VarianceScaling,
     WithRow,
@@ -69,6 +72,7 @@ BLOCKS = Fan.experts(0)
 GATES = Fan.fused(("f", "g"), axis=1)
 GATED = Orthogonal(fan=GATES, method="qr")
 LAYERED = RandomNormal(fan=LAYERS)
+LOOKUP, OIHW = Fan.embedding(), Fan.conv(layout="OIHW")
 WINDOW = np.linspace(0.1, 1, 6)
 
 # fmt: off
@@ -152,6 +156,17 @@ CASES = [
         elementwise=False, ours=True,
     ),
     Case("delta_5d", DeltaOrthogonal(), (2, 3, 4, 2, 5), elementwise=False, ours=True),
+    Case("taps", BlockOrthogonal(0.5), (2, 3, 4), elementwise=False, ours=True),
+    Case("oihw", BlockOrthogonal(fan=OIHW), (3, 2, 2, 1), elementwise=False, ours=True),
+    Case("spectral", Spectral(), (4, 9), elementwise=False, ours=True),
+    Case("spectral_rows", Spectral(fan=LOOKUP), (4, 3), elementwise=False, ours=True),
+    Case("spectral_normal", Spectral(distribution="normal"), CONV, ours=True),
+    Case("mimetic", Mimetic("query", 0.4, 0.4), (8, 4), elementwise=False, ours=True),
+    Case("mimetic_heads", Mimetic("key"), (8, 2, 4), elementwise=False, ours=True),
+    Case(
+        "mimetic_out", Mimetic("output", 0.2, seed="layer"), (2, 4, 16),
+        elementwise=False, ours=True,
+    ),
     # transforms
     Case("stft", STFT(), FRAME, random=False),
     Case("stft_imag", STFT("imag", "hamming", "spectrum", True), FRAME, random=False),
@@ -183,6 +198,9 @@ HOLDING = {
     # peers' laws
     # structures: filters, tables, state spaces
     # factorizations
+    "BlockOrthogonal": (BlockOrthogonal(2.0), (2, 4, 4)),
+    "Spectral": (Spectral(), (4, 8)),
+    "Mimetic": (Mimetic("query"), (8, 4)),
 }
 
 # the same laws on arrays without entries
@@ -197,6 +215,9 @@ EMPTY = [
     Case("glorot_uniform_no_outputs", GlorotUniform(), (4, 0)),
     Case("orthogonal_no_rows", Orthogonal(), (0, 3), elementwise=False),
     Case("delta_no_taps", DeltaOrthogonal(), (0, 2, 3), elementwise=False, ours=True),
+    Case("no_taps", BlockOrthogonal(), (0, 2, 3), elementwise=False, ours=True),
+    Case("spectral_no_rows", Spectral(), (0, 3), elementwise=False, ours=True),
+    Case("mimetic_no_columns", Mimetic("key"), (3, 0), elementwise=False, ours=True),
     Case("stft_no_frame", STFT(), (0, 1, 3), random=False),
     Case("stft_no_bins", STFT(), (6, 1, 0), random=False),
 ]

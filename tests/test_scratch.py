@@ -44,6 +44,8 @@ LAWS = [
     # peers' laws
     # structures: filters, tables, state spaces
     # combinators
+    # factorizations
+    ij.Spectral(distribution="normal"),
 ]
 
 
