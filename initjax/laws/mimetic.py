@@ -69,8 +69,8 @@ class Mimetic(Initializer):
 
     References:
         Trockman and Kolter, "Mimetic initialization of self-attention layers", ICML
-        2023, section 3; Biane, "On the free convolution with a semi-circular
-        distribution", 1997, for s.
+        2023; Biane, "On the free convolution with a semi-circular distribution", 1997,
+        for s.
     """
 
     part: Part = needed(choice("query", "key", "value", "output"))

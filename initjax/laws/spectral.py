@@ -58,7 +58,7 @@ class Spectral(Initializer):
         TypeError: An integer or bool dtype.
 
     References:
-        Yang et al., "A spectral condition for feature learning", 2023, section 3;
+        Yang et al., "A spectral condition for feature learning", 2023;
         Martens et al., "Rapid training of deep neural networks without skip connections
         or normalization layers using deep kernel shaping", 2021.
     """
