@@ -11,6 +11,7 @@ from initjax import (
     STFT,
     ALiBi,
     Circulant,
+    BlockOrthogonal,
     Constant,
     DeltaOrthogonal,
     Fan,
@@ -27,6 +28,7 @@ from initjax import (
     LecunNormal,
     LecunUniform,
     MambaALog,
+    Mimetic,
     MuP,
     Ones,
     Orthogonal,
@@ -39,6 +41,7 @@ from initjax import (
     Scaled,
     Sinusoidal,
     Toeplitz,
+    Spectral,
     TruncatedNormal,
     VarianceScaling,
     WithRow,
@@ -84,6 +87,7 @@ DEPTHWISE = Fan.conv(groups=2)
 GATES = Fan.fused(("f", "g"), axis=1)
 GATED = Orthogonal(fan=GATES, method="qr")
 LAYERED = RandomNormal(fan=LAYERS)
+LOOKUP, OIHW = Fan.embedding(), Fan.conv(layout="OIHW")
 WINDOW = np.linspace(0.1, 1, 6)
 
 # fmt: off
@@ -188,6 +192,17 @@ CASES = [
         elementwise=False, ours=True,
     ),
     Case("delta_5d", DeltaOrthogonal(), (2, 3, 4, 2, 5), elementwise=False, ours=True),
+    Case("taps", BlockOrthogonal(0.5), (2, 3, 4), elementwise=False, ours=True),
+    Case("oihw", BlockOrthogonal(fan=OIHW), (3, 2, 2, 1), elementwise=False, ours=True),
+    Case("spectral", Spectral(), (4, 9), elementwise=False, ours=True),
+    Case("spectral_rows", Spectral(fan=LOOKUP), (4, 3), elementwise=False, ours=True),
+    Case("spectral_normal", Spectral(distribution="normal"), CONV, ours=True),
+    Case("mimetic", Mimetic("query", 0.4, 0.4), (8, 4), elementwise=False, ours=True),
+    Case("mimetic_heads", Mimetic("key"), (8, 2, 4), elementwise=False, ours=True),
+    Case(
+        "mimetic_out", Mimetic("output", 0.2, seed="layer"), (2, 4, 16),
+        elementwise=False, ours=True,
+    ),
     # transforms
     Case("stft", STFT(), FRAME, random=False),
     Case("stft_imag", STFT("imag", "hamming", "spectrum", True), FRAME, random=False),
@@ -229,6 +244,9 @@ HOLDING = {
     "Rotary": (Rotary("sin"), (1, 6)),
     "ALiBi": (ALiBi(), (4,)),
     # factorizations
+    "BlockOrthogonal": (BlockOrthogonal(2.0), (2, 4, 4)),
+    "Spectral": (Spectral(), (4, 8)),
+    "Mimetic": (Mimetic("query"), (8, 4)),
 }
 
 # the same laws on arrays without entries
@@ -252,6 +270,9 @@ EMPTY = [
     Case("legs_no_state", HiPPO(), (0, 0), random=False, ours=True),
     Case("sinusoidal_no_dim", Sinusoidal(), (3, 0), random=False, ours=True),
     Case("alibi_no_heads", ALiBi(), (0,), random=False, ours=True),
+    Case("no_taps", BlockOrthogonal(), (0, 2, 3), elementwise=False, ours=True),
+    Case("spectral_no_rows", Spectral(), (0, 3), elementwise=False, ours=True),
+    Case("mimetic_no_columns", Mimetic("key"), (3, 0), elementwise=False, ours=True),
     Case("stft_no_frame", STFT(), (0, 1, 3), random=False),
     Case("stft_no_bins", STFT(), (6, 1, 0), random=False),
 ]

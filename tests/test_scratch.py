@@ -47,6 +47,8 @@ LAWS = [
     ij.IDInit(),
     ij.Toeplitz(ij.HeNormal()),
     # combinators
+    # factorizations
+    ij.Spectral(distribution="normal"),
 ]
 
 

@@ -245,6 +245,11 @@ class Initializer(Constructed, Value):
         """Tell whether `fan` divides what the law is made of, not the law itself."""
         return False
 
+    def _is_made_with(self, other: Initializer) -> bool:
+        """Tell whether weights of both laws are one draw: they share a stream."""
+        del other
+        return False
+
     def _divided(self, parts: Parts) -> Sequence[Initializer]:
         """Return the law of every part: this one, on a stream of its own."""
         return clones_of(self, parts)

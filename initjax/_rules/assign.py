@@ -175,15 +175,23 @@ def _describe(rule: Rule, leaves: Sequence[Leaf], names: Sequence[str]) -> str:
 
 
 def _check_streams(rows: Sequence[Assigned]) -> None:
-    """Refuse two leaves on one stream: they would be equal."""
-    known: dict[Path, Assigned] = {}
+    """Refuse two leaves on one stream, equal but for weights that make a pair."""
+    known: dict[Path, list[Assigned]] = {}
     for row in rows:
-        other = known.setdefault(row.stream, row)
-        if other is not row:
+        others = known.setdefault(row.stream, [])
+        for other in others:
+            if _is_pair(other.law, row.law):
+                continue
             raise Refused(
                 f"{other.leaf.name!r} and {row.leaf.name!r} would share the stream "
                 f"{'/'.join(map(str, row.stream))!r}; give each its own."
             )
+        others.append(row)
+
+
+def _is_pair(law: Any, other: Any) -> bool:
+    both = isinstance(law, Initializer) and isinstance(other, Initializer)
+    return both and law._is_made_with(other)
 
 
 def _alike(leaves: Sequence[Leaf]) -> list[str]:

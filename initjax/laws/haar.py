@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.custom_batching import sequential_vmap
 
-_matmul = functools.partial(jnp.matmul, precision="highest")
+matmul = functools.partial(jnp.matmul, precision="highest")
 
 
 def by_qr(z: jax.Array) -> jax.Array:
@@ -94,11 +94,11 @@ def _product(u: jax.Array, phase: jax.Array, width: int) -> jax.Array:
         panel = panels - 1 - step
         v = take(q, panel)
         adjoint = v.conj().T
-        vt = _matmul(v, _triangle(_matmul(adjoint, v)))
+        vt = matmul(v, _triangle(matmul(adjoint, v)))
 
         def reflect(other: jax.Array, q: jax.Array) -> jax.Array:
             x = take(q, other)
-            return put(q, other, x - _matmul(vt, _matmul(adjoint, x)))
+            return put(q, other, x - matmul(vt, matmul(adjoint, x)))
 
         own = take(phase, panel)
         start = jnp.where(row == column + panel * width, own, jnp.zeros_like(own))
@@ -121,7 +121,7 @@ def _triangle(gram: jax.Array) -> jax.Array:
         corner = jnp.where(
             (above + 1 == right) & (above & 1 == 0), gram, jnp.zeros_like(gram)
         )
-        return t - _matmul(t, _matmul(corner, t))
+        return t - matmul(t, matmul(corner, t))
 
     levels = (size - 1).bit_length()
     return lax.fori_loop(0, levels, merge, jnp.eye(size, dtype=gram.dtype))

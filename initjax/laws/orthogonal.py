@@ -220,7 +220,7 @@ def orthogonal(
     if m * n == 0:
         return jnp.zeros(shape, dtype)
     wide = m < n
-    q = METHODS[method](_normal(key, (max(m, n), min(m, n)), dtype))
+    q = METHODS[method](normal(key, (max(m, n), min(m, n)), dtype))
     matrix = q.T if wide else q
     rows = tuple(i for i in range(len(shape)) if i not in columns)
     order = (*rows, *columns)
@@ -247,7 +247,8 @@ def delta_orthogonal(
     return jnp.zeros(shape, dtype).at[centre].set(matrix)
 
 
-def _normal(key: jax.Array, shape: Shape, dtype: Any) -> jax.Array:
+def normal(key: jax.Array, shape: Shape, dtype: Any) -> jax.Array:
+    """Standard normal numbers, in the dtype that matrices are made in."""
     work = samplers.work_dtype(dtype)
     one = jnp.ones((), work)
     if jnp.issubdtype(dtype, jnp.complexfloating):

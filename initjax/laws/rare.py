@@ -1,5 +1,6 @@
 """The rarer laws, one family a file: loaded when the first of them is asked for."""
 
+from .block_orthogonal import BlockOrthogonal as BlockOrthogonal
 from .discrete import Rademacher as Rademacher
 from .filters import DCT as DCT
 from .filters import Gabor as Gabor
@@ -14,3 +15,8 @@ from .s4d import S4D as S4D
 from .s4d import MambaALog as MambaALog
 from .toeplitz import Circulant as Circulant
 from .toeplitz import Toeplitz as Toeplitz
+from .low_rank import lora_a as lora_a
+from .low_rank import lora_b as lora_b
+from .low_rank import pissa as pissa
+from .mimetic import Mimetic as Mimetic
+from .spectral import Spectral as Spectral
