@@ -12,6 +12,9 @@ from initjax import (
     ALiBi,
     BlockOrthogonal,
     Circulant,
+    Categorical,
+    Cauchy,
+    Chrono,
     Constant,
     DeltaOrthogonal,
     Fan,
@@ -25,10 +28,13 @@ from initjax import (
     Identity,
     IDInit,
     Initializer,
+    Laplace,
     LecunNormal,
     LecunUniform,
     MambaALog,
     Mimetic,
+    LogUniform,
+    MambaDt,
     MuP,
     Ones,
     Orthogonal,
@@ -42,6 +48,9 @@ from initjax import (
     Sinusoidal,
     Spectral,
     Toeplitz,
+    Ring,
+    Scaled,
+    StudentT,
     TruncatedNormal,
     VarianceScaling,
     WithRow,
@@ -88,6 +97,7 @@ GATES = Fan.fused(("f", "g"), axis=1)
 GATED = Orthogonal(fan=GATES, method="qr")
 LAYERED = RandomNormal(fan=LAYERS)
 LOOKUP, OIHW = Fan.embedding(), Fan.conv(layout="OIHW")
+SHARES = (0.25, 0.25, 0.5)
 WINDOW = np.linspace(0.1, 1, 6)
 
 # fmt: off
@@ -141,6 +151,15 @@ CASES = [
     Case("layers", RandomNormal(fan=LAYERS), (2, 4, 24), ours=True),
     # other distributions
     Case("rademacher", Rademacher(), (16, 8), ours=True),
+    Case("categorical", Categorical((-1, 2, 0), SHARES), (16, 8), ours=True),
+    Case("laplace", Laplace(0.5, 2.0), (16, 8), ours=True),
+    Case("log_uniform", LogUniform(0.01, 1.0), (16, 8), ours=True),
+    Case("cauchy", Cauchy(scale=0.5), (16, 8), ours=True),
+    Case("student_t", StudentT(6.0, -1.0), (16, 8), ours=True),
+    Case("chrono", Chrono(100), (2, 16), elementwise=False, ours=True),
+    Case("mamba_dt", MambaDt(floor=2e-3), (16, 8), ours=True),
+    Case("nu_log", Ring(0.9, 0.999, part="nu_log"), (16, 8), ours=True),
+    Case("theta_log", Ring(part="theta_log"), (16, 8), ours=True),
     # peers' laws
     # structures: filters, tables, state spaces
     Case("zero", ZerO(), (4, 4), random=False, ours=True),
@@ -230,6 +249,15 @@ HOLDING = {
     "DeltaOrthogonal": (DeltaOrthogonal(2.0), (1, 8, 8)),
     "STFT": (STFT(window=None), (4, 1, 3)),
     # other distributions
+    "Rademacher": (Rademacher(), (8, 512)),
+    "Categorical": (Categorical((-1, 2, 0), SHARES), (8, 512)),
+    "Laplace": (Laplace(0.5), (8, 512)),
+    "LogUniform": (LogUniform(0.25, 4.0), (8, 512)),
+    "Cauchy": (Cauchy(), (8, 8)),
+    "StudentT": (StudentT(6.0), (8, 512)),
+    "Chrono": (Chrono(100), (8, 8)),
+    "MambaDt": (MambaDt(), (8, 512)),
+    "Ring": (Ring(0.5, 0.9), (8, 512)),
     # peers' laws
     # structures: filters, tables, state spaces
     "ZerO": (ZerO(), (4, 8)),

@@ -41,6 +41,13 @@ LAWS = [
     ij.ICNR(ij.HeNormal(), 2),
     # other distributions
     ij.Rademacher(),
+    ij.Categorical((-1, 2, 0)),
+    ij.Laplace(),
+    ij.LogUniform(1e-3, 0.1),
+    ij.Cauchy(),
+    ij.StudentT(3.0),
+    ij.MambaDt(),
+    ij.Ring(part="nu_log"),
     # peers' laws
     # structures: filters, tables, state spaces
     ij.ZerO(),
@@ -73,9 +80,12 @@ def test_the_table_has_every_elementwise_law():
     assert families - tested - tables == shared
 
 
+OF_TWO_KEYS = (ij.StudentT, ij.Ring)
+
+
 def scalars(init):
     """Scratch that is not of the array: the words of a clone's key, or of several."""
-    if init.fan is not None or isinstance(init, ij.WithRow):
+    if init.fan is not None or isinstance(init, (ij.WithRow, *OF_TWO_KEYS)):
         return 136
     return 8 if getattr(init, "seed", None) else 0
 

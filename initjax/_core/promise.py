@@ -35,8 +35,10 @@ class Law:
 
     Attributes:
         mean: Mean of an entry, averaged over the weight where entries differ; complex
-            where the entries are complex constants.
-        std: Standard deviation of an entry; for a complex dtype sqrt(E|w|^2).
+            where the entries are complex and not centred; a principal value where the
+            tails are too heavy for a mean.
+        std: Standard deviation of an entry, for a complex dtype sqrt(E|w - mean|^2);
+            inf where the tails are too heavy for one.
         low: Least value (of the modulus for a complex dtype), -inf if unbounded.
         high: Greatest value or supremum, inf if unbounded.
         fans: fan_in and fan_out, for laws that scale with them; else None.
@@ -139,6 +141,21 @@ def truncated_moments(lower: float, upper: float) -> tuple[float, float]:
     weights = weights / weights.sum()
     mean = float(weights @ offset)
     return peak + mean, math.sqrt(float(weights @ (offset - mean) ** 2))
+
+
+def quantile_moments(quantile: Callable[[Array, Array], Array]) -> tuple[float, float]:
+    """Return mean and standard deviation of a function of a uniform number.
+
+    The function is given u and 1 - u, both precise, may have logarithmic singularities
+    at the ends, and is smooth between them: by tanh-sinh quadrature.
+    """
+    t = np.linspace(-4.0, 4.0, 257)
+    u = 1 / (1 + np.exp(-math.pi * np.sinh(t)))
+    weights = u * u[::-1] * np.cosh(t)
+    weights = weights / weights.sum()
+    x = quantile(u, u[::-1])
+    mean = float(weights @ x)
+    return mean, math.sqrt(float(weights @ (x - mean) ** 2))
 
 
 def complex_normal_law(std: float) -> Law:

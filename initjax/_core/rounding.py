@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax
@@ -24,7 +25,10 @@ def check_fit(law: Law, dtype: np.dtype[Any]) -> None:
 
     Of a float dtype narrower than 32 bits, which saturates, the law's bounds or two
     standard deviations about its mean must be in range; of a wider one, ten of them.
+    A law without a standard deviation has a scale, which it checks itself.
     """
+    if math.isinf(law.std):
+        return
     real, work = _real(dtype), work_dtype(dtype)
     mean, spread = abs(law.mean), 10 if real == work else 2
     reach = min(max(abs(law.low), abs(law.high)), mean + spread * law.std)

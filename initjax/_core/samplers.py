@@ -173,6 +173,23 @@ def _unit(key: jax.Array, shape: Shape, work: np.dtype[Any]) -> jax.Array:
     return lax.bitcast_convert_type(mantissas | one.view(uint)[()], work) - one[()]
 
 
+def fine_unit(bits: jax.Array, work: np.dtype[Any]) -> jax.Array:
+    """Uniform on (0, 1], the finer the nearer to 0; independent of the lowest bit."""
+    width = bits.dtype.itemsize * 8
+    return (bits | _at(1, bits.dtype)).astype(work) * _at(2.0**-width, work)
+
+
+def signed(size: jax.Array, bits: jax.Array) -> jax.Array:
+    """Negate by the lowest bit."""
+    return jnp.where(bits & _at(1, bits.dtype) == 0, size, -size)
+
+
+def saturated(x: jax.Array, dtype: Any) -> jax.Array:
+    """Round once to `dtype`, tails that it does not hold to its largest number."""
+    largest = _at(float(jnp.finfo(dtype).max), x.dtype)
+    return settle(x, dtype, -largest, largest)
+
+
 def _between(key: jax.Array, shape: Shape, work: Any, low: Any, high: Any) -> jax.Array:
     """Uniform on [low, high): no rounding takes low plus a part of the width below."""
     return _unit(key, shape, work) * (high - low) + low

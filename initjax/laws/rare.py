@@ -20,3 +20,15 @@ from .s4d import MambaALog as MambaALog
 from .spectral import Spectral as Spectral
 from .toeplitz import Circulant as Circulant
 from .toeplitz import Toeplitz as Toeplitz
+from .continuous import Laplace as Laplace
+from .continuous import LogUniform as LogUniform
+from .discrete import Categorical as Categorical
+from .discrete import Rademacher as Rademacher
+from .features import random_fourier as random_fourier
+from .features import random_fourier_phase as random_fourier_phase
+from .heavy_tailed import Cauchy as Cauchy
+from .heavy_tailed import StudentT as StudentT
+from .recurrent import Chrono as Chrono
+from .recurrent import lstm_bias as lstm_bias
+from .ssm_random import MambaDt as MambaDt
+from .ssm_random import Ring as Ring
