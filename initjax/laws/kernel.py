@@ -15,6 +15,7 @@ from .._errors import Refused
 from .._fans.declaration import Declaration
 from .._fans.fan import Fan
 from .._fans.fans import Axes
+from .._fans.roles import roles_of
 from .table import Array, Table
 
 Shape = tuple[int, ...]
@@ -47,19 +48,13 @@ class Kernel(NamedTuple):
 
 def kernel_of(fan: Declaration | None, shape: Shape) -> Kernel:
     """Return the roles that a declaration gives, else a window, inputs, outputs."""
-    rank = len(shape)
-    if isinstance(fan, Fan):
-        axes = fan._axes(shape)
-        inputs, outputs = axes["in_axes"], axes["out_axes"]
-        window = tuple(a for a in range(rank) if a not in inputs + outputs)
-        kernel = Kernel(window, inputs, outputs, fan.in_groups, fan.groups)
-    elif rank < 2:
+    if len(shape) < 2 and not isinstance(fan, Fan):
         raise Refused(
-            f"a kernel has rank >= 2, got rank {rank}; give (in, out), after the "
+            f"a kernel has rank >= 2, got rank {len(shape)}; give (in, out), after the "
             "window of a convolution."
         )
-    else:
-        kernel = Kernel(tuple(range(rank - 2)), (rank - 2,), (rank - 1,))
+    groups = (fan.in_groups, fan.groups) if isinstance(fan, Fan) else ()
+    kernel = Kernel(*roles_of(fan, shape), *groups)
     rows, columns = (
         math.prod(shape[axis] for axis in axes)
         for axes in (kernel.window + kernel.inputs, kernel.outputs)

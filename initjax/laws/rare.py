@@ -1,11 +1,18 @@
 """The rarer laws, one family a file: loaded when the first of them is asked for."""
 
 from .block_orthogonal import BlockOrthogonal as BlockOrthogonal
+from .continuous import Laplace as Laplace
+from .continuous import LogUniform as LogUniform
+from .discrete import Categorical as Categorical
 from .discrete import Rademacher as Rademacher
+from .features import random_fourier as random_fourier
+from .features import random_fourier_phase as random_fourier_phase
 from .filters import DCT as DCT
 from .filters import Gabor as Gabor
 from .filters import HaarWavelet as HaarWavelet
 from .hadamard import ZerO as ZerO
+from .heavy_tailed import Cauchy as Cauchy
+from .heavy_tailed import StudentT as StudentT
 from .hippo import HiPPO as HiPPO
 from .identity_maps import IDInit as IDInit
 from .low_rank import lora_a as lora_a
@@ -15,20 +22,12 @@ from .mimetic import Mimetic as Mimetic
 from .positions import ALiBi as ALiBi
 from .positions import Rotary as Rotary
 from .positions import Sinusoidal as Sinusoidal
+from .recurrent import Chrono as Chrono
+from .recurrent import lstm_bias as lstm_bias
 from .s4d import S4D as S4D
 from .s4d import MambaALog as MambaALog
 from .spectral import Spectral as Spectral
-from .toeplitz import Circulant as Circulant
-from .toeplitz import Toeplitz as Toeplitz
-from .continuous import Laplace as Laplace
-from .continuous import LogUniform as LogUniform
-from .discrete import Categorical as Categorical
-from .discrete import Rademacher as Rademacher
-from .features import random_fourier as random_fourier
-from .features import random_fourier_phase as random_fourier_phase
-from .heavy_tailed import Cauchy as Cauchy
-from .heavy_tailed import StudentT as StudentT
-from .recurrent import Chrono as Chrono
-from .recurrent import lstm_bias as lstm_bias
 from .ssm_random import MambaDt as MambaDt
 from .ssm_random import Ring as Ring
+from .toeplitz import Circulant as Circulant
+from .toeplitz import Toeplitz as Toeplitz
