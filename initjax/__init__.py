@@ -102,6 +102,7 @@ __all__ = [
     "fixup",
     "fold_in_path",
     "fold_in_paths",
+    "gain",
     "get",
     "icnr",
     "init_ensemble",
