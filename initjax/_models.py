@@ -1,6 +1,8 @@
 """The door to whole models, loaded on first use: `jit_init`, rules, recipes."""
 
 from . import recipes as recipes
+from ._data.channels import data_dependent as data_dependent
+from ._data.lsuv import lsuv as lsuv
 from ._engine.jit_init import JitInit as JitInit
 from ._engine.jit_init import jit_init as jit_init
 from ._engine.plan import ProgramRow as ProgramRow

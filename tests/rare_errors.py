@@ -135,6 +135,23 @@ VALUES: dict = {
         "needs no window, got (2, 8, 4); declare heads as outputs."
     ),
     # gains and data
+    "gain('tahn')": (
+        "no activation is called 'tahn'; did you mean 'tanh'? A function is taken too."
+    ),
+    "gain('hardswish', of='derivative')": (
+        "no activation is called 'hardswish'; did you mean 'hard_swish' or 'swish' "
+        "or 'hard_silu'? A function is taken too."
+    ),
+    "gain('?')": ("no activation is called '?'; see jax.nn. A function is taken too."),
+    "gain('relu', 0.1)": "'relu' takes no param; leave it out.",
+    "gain('leaky_relu', nan)": "param must be a finite number.",
+    "gain('gelu', of='first')": (
+        "of must be one of (None, 'second_moment', 'derivative')."
+    ),
+    "gain('Relu')": (
+        "no activation is called 'Relu'; did you mean 'relu' or 'relu6' or 'elu'? A "
+        "function is taken too."
+    ),
 }
 KINDS: dict = {
     # other distributions
@@ -184,4 +201,17 @@ KINDS: dict = {
     ),
     "Mimetic(part=1)": ("must be one of ('query', 'key', 'value', 'output'), got int."),
     # gains and data
+    "gain(3)": (
+        "needs an activation, got int; give a name, such as 'gelu', or an elementwise "
+        "function."
+    ),
+    "gain(None)": (
+        "needs an activation, got NoneType; give a name, such as 'gelu', or an "
+        "elementwise function."
+    ),
+    "gain('leaky_relu', True)": "param must be a finite number, got bool.",
+    "gain('elu', 'x')": "param must be a finite number, got str.",
+    "gain('gelu', of=2)": (
+        "of must be one of (None, 'second_moment', 'derivative'), got int."
+    ),
 }

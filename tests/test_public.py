@@ -71,6 +71,7 @@ WINGS = [
     "laws",
     "nn _engine",
     "_rules",
+    "_data",
     "recipes",
     "_models",
     "__init__",

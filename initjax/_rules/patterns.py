@@ -66,7 +66,7 @@ def any_of(patterns: Any) -> Chooser:
     return lambda leaf: any(matches(leaf) for matches in choosers)
 
 
-def choose(leaves: Sequence[Leaf], only: Any) -> list[Leaf]:
+def choose(leaves: Sequence[Leaf], only: Any, name: str = "only") -> list[Leaf]:
     """Return the leaves that `only` means; None is all. Refuse one that finds none."""
     if only is None:
         return list(leaves)
@@ -74,8 +74,8 @@ def choose(leaves: Sequence[Leaf], only: Any) -> list[Leaf]:
     chosen = [leaf for leaf in leaves if matches(leaf)]
     if not chosen:
         raise Refused(
-            f"only={shown(only)} matches none of {len(leaves)} leaves{_such(leaves)}; "
-            "give another."
+            f"{name}={shown(only)} matches none of {len(leaves)} leaves"
+            f"{_such(leaves)}; give another."
         )
     return chosen
 

@@ -10,6 +10,7 @@ from .features import random_fourier_phase as random_fourier_phase
 from .filters import DCT as DCT
 from .filters import Gabor as Gabor
 from .filters import HaarWavelet as HaarWavelet
+from .gains import gain as gain
 from .hadamard import ZerO as ZerO
 from .heavy_tailed import Cauchy as Cauchy
 from .heavy_tailed import StudentT as StudentT

@@ -108,6 +108,35 @@ class VarianceScaling(Initializer):
     out_axis: Any = checked(None, axes)
     batch_axis: Any = checked((), batch_axes)
 
+    @staticmethod
+    def for_activation(
+        nonlinearity: Any,
+        param: Any = None,
+        mode: str = "fan_in",
+        distribution: str = "truncated_normal",
+        *,
+        of: Any = "second_moment",
+        **options: Any,
+    ) -> VarianceScaling:
+        """Return the law under which an activation keeps the variance.
+
+        Its scale is `gain(nonlinearity, param, of=of) ** 2`: by default the exact one,
+        also for "tanh", "sigmoid" and "selu", where torch's rules of thumb are
+        `of=None`.
+
+        Args:
+            nonlinearity: A name, such as "gelu", or an elementwise function.
+            param: The slope of "leaky_relu", alpha of "elu" and "celu".
+            mode: As of the class; "fan_out" goes with of="derivative".
+            distribution: As of the class.
+            of: What keeps its size, as of `gain`.
+            **options: The other arguments of the class: `seed`, `fan`, ...
+        """
+        from .gains import gain
+
+        scale = gain(nonlinearity, param, of=of) ** 2
+        return VarianceScaling(scale, mode, distribution, **options)
+
     def _validate(self) -> None:
         given = {
             name: getattr(self, name) is not None for name in ("in_axis", "out_axis")

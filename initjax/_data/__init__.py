@@ -1,0 +1,1 @@
+"""Weights by data: what a batch makes of them, apart from the laws, which are pure."""
