@@ -24,7 +24,6 @@ CONTINUOUS = [
     (ij.StudentT(3.0, 1.0), stats.t(3, 1)),
     (ij.StudentT(1e4), stats.t(1e4)),
 ]
-DTYPES = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 
 def sample(init, dtype="float32", n=N):
@@ -32,8 +31,12 @@ def sample(init, dtype="float32", n=N):
         return np.asarray(init(root(), (n,), dtype))
 
 
-@DTYPES
-@pytest.mark.parametrize(("init", "theirs"), CONTINUOUS, ids=repr)
+@pytest.mark.parametrize(
+    ("init", "theirs", "dtype"),
+    [(*pair, "float32") for pair in CONTINUOUS]
+    + [(*pair, "float64") for pair in CONTINUOUS[::2]],
+    ids=str,
+)
 def test_draws_follow_scipys_law(init, theirs, dtype):
     """By Kolmogorov-Smirnov, and by the shares beyond quantiles of both tails."""
     x = sample(init, dtype).astype(np.float64)

@@ -14,6 +14,7 @@ from tools import COLLECTIVES, COMPLEX, FLOATS, assert_same_bits, root, wide
 import initjax as ij
 from initjax import Fan
 from initjax._core.compile import prepare
+from initjax.laws import rare
 
 SHAPES = {0: (), 1: (16,), 2: (8, 16), 3: (2, 8, 16), 4: (3, 3, 8, 8)}
 SKIPPED = {"constant_column", "complex", "complex_row", "uniform_int"}  # other shapes
@@ -31,7 +32,7 @@ def accepted(dtype):
     """The laws that draw this dtype: those without a mean or a cut, if complex."""
     if dtype in ("float32", "bfloat16"):
         return LAWS
-    if dtype not in COMPLEX:  # laws of laws and of parts: two dtypes will do
+    if dtype not in COMPLEX:  # rarer laws, laws of laws, of parts: two dtypes will do
         return [case for case in LAWS if is_plain(case.init)]
     kinds = ("normal", "scaling", "glorot", "he", "lecun", "experts")
     plain = [case for case in LAWS if is_plain(case.init)]
@@ -40,7 +41,8 @@ def accepted(dtype):
 
 
 def is_plain(init):
-    return init.fan is None and not hasattr(init, "initializer")
+    common = not hasattr(rare, type(init).__name__)
+    return common and init.fan is None and not hasattr(init, "initializer")
 
 
 def families(dtype):

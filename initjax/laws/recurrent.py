@@ -67,7 +67,7 @@ class Chrono(Initializer):
 
     References:
         Tallec and Ollivier, "Can recurrent neural networks warp time?", ICLR 2018,
-        eq. 16.
+        its chrono initialization.
     """
 
     t_max: Real = needed(number(least=2))

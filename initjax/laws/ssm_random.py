@@ -127,7 +127,7 @@ class Ring(Initializer):
 
     References:
         Orvieto et al., "Resurrecting recurrent neural networks for long sequences",
-        ICML 2023, lemma 3.2 and appendix A.
+        ICML 2023, lemma 3.2.
     """
 
     r_min: Real = checked(0.0, number(least=0))
