@@ -7,8 +7,11 @@ import numpy as np
 from initjax import (
     ICNR,
     STFT,
+    Bilinear,
     Constant,
+    ConvolutionAware,
     DeltaOrthogonal,
+    Dirac,
     Fan,
     GlorotNormal,
     GlorotUniform,
@@ -27,6 +30,8 @@ from initjax import (
     RandomNormal,
     RandomUniform,
     Scaled,
+    Siren,
+    Sparse,
     TruncatedNormal,
     VarianceScaling,
     WithRow,
@@ -123,6 +128,20 @@ CASES = [
     # other distributions
     Case("rademacher", Rademacher(), (16, 8), ours=True),
     # peers' laws
+    Case("identity_shift", Identity(shift=2), (5, 3), random=False, ours=True),
+    Case("dirac", Dirac(), CONV, random=False, ours=True),
+    Case("dirac_groups", Dirac(3, gain=0.5), (4, 2, 6), random=False, ours=True),
+    Case("sparse", Sparse(0.3), (16, 8), elementwise=False, ours=True),
+    Case("sparse_rows", Sparse(0.9, 1.0, axis=0), (7, 4), elementwise=False, ours=True),
+    Case("bilinear", Bilinear(), (4, 5, 1, 3), random=False, ours=True),
+    Case("linear", Bilinear(diagonal=True), (4, 1, 3, 2, 2), random=False, ours=True),
+    Case("cai_1d", ConvolutionAware(), (5, 4, 6), elementwise=False, ours=True),
+    Case("cai_2d", ConvolutionAware(0.0), (3, 3, 8, 4), elementwise=False, ours=True),
+    Case("cai_tap", ConvolutionAware(1), (1, 4, 3), elementwise=False, ours=True),
+    Case("cai_matrix", ConvolutionAware(0.2), (4, 6), elementwise=False, ours=True),
+    Case("siren", Siren(), (16, 8), ours=True),
+    Case("siren_first", Siren(first=True, seed="x"), (2, 8), ours=True),
+    Case("siren_heads", Siren(5.0, fan=Fan.layout("ioo")), HEADS, ours=True),
     # structures: filters, tables, state spaces
     # laws of laws
     Case("scaled", Scaled(HeNormal(seed="x"), by=0.5), (16, 8), ours=True),
@@ -181,6 +200,11 @@ HOLDING = {
     # other distributions
     "Rademacher": (Rademacher(), (8, 512)),
     # peers' laws
+    "Dirac": (Dirac(), (3, 4, 4)),
+    "Sparse": (Sparse(0.25, 1.0), (8, 512)),
+    "Bilinear": (Bilinear(), (4, 5, 1, 2)),
+    "ConvolutionAware": (ConvolutionAware(), (3, 8, 8)),
+    "Siren": (Siren(1.0), (8, 512)),
     # structures: filters, tables, state spaces
     # factorizations
 }
@@ -199,6 +223,16 @@ EMPTY = [
     Case("delta_no_taps", DeltaOrthogonal(), (0, 2, 3), elementwise=False, ours=True),
     Case("stft_no_frame", STFT(), (0, 1, 3), random=False),
     Case("stft_no_bins", STFT(), (6, 1, 0), random=False),
+    # peers' laws
+    Case("identity_shift_no_rows", Identity(shift=1), (0, 3), random=False, ours=True),
+    Case("dirac_no_taps", Dirac(), (0, 2, 3), random=False, ours=True),
+    Case("dirac_no_outputs", Dirac(2), (3, 2, 0), random=False, ours=True),
+    Case("sparse_no_line", Sparse(0.5), (3, 0), elementwise=False, ours=True),
+    Case("sparse_no_lines", Sparse(0.5), (0, 3), elementwise=False, ours=True),
+    Case("bilinear_no_taps", Bilinear(), (4, 0, 1, 1), random=False, ours=True),
+    Case("cai_no_inputs", ConvolutionAware(), (3, 0, 2), elementwise=False, ours=True),
+    Case("cai_no_taps", ConvolutionAware(), (0, 2, 2), elementwise=False, ours=True),
+    Case("siren_no_inputs", Siren(), (0, 4), ours=True),
 ]
 # fmt: on
 

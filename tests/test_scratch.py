@@ -42,6 +42,9 @@ LAWS = [
     # other distributions
     ij.Rademacher(),
     # peers' laws
+    ij.Identity(shift=3),
+    ij.Dirac(),
+    ij.Siren(),
     # structures: filters, tables, state spaces
     # combinators
 ]
@@ -49,7 +52,7 @@ LAWS = [
 
 def sized(init, *shape):
     """The shape, of a kernel with a window where the law wants one."""
-    return (1, *shape) if isinstance(init, ij.ICNR) else shape
+    return (1, *shape) if isinstance(init, (ij.ICNR, ij.Dirac)) else shape
 
 
 def compiled(init, shape, dtype, **jit):
