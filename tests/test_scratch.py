@@ -49,6 +49,9 @@ LAWS = [
     ij.MambaDt(),
     ij.Ring(part="nu_log"),
     # peers' laws
+    ij.Identity(shift=3),
+    ij.Dirac(),
+    ij.Siren(),
     # structures: filters, tables, state spaces
     ij.ZerO(),
     ij.IDInit(),
@@ -61,7 +64,7 @@ LAWS = [
 
 def sized(init, *shape):
     """The shape, of a kernel with a window where the law wants one."""
-    return (1, *shape) if isinstance(init, ij.ICNR) else shape
+    return (1, *shape) if isinstance(init, (ij.ICNR, ij.Dirac)) else shape
 
 
 def compiled(init, shape, dtype, **jit):

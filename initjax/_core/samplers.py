@@ -36,10 +36,14 @@ def fill(key: Any, shape: Shape, dtype: Any, value: Number) -> jax.Array:
     return jnp.broadcast_to(value.astype(dtype), shape)
 
 
-def eye(key: Any, shape: Shape, dtype: Any, gain: Number) -> jax.Array:
-    """Put `gain` on the main diagonal of a matrix of zeros."""
+def eye(
+    key: Any, shape: Shape, dtype: Any, gain: Number, *, shift: int = 0
+) -> jax.Array:
+    """Put `gain` on the main diagonal of a matrix of zeros, its rows moved down."""
     del key  # constants draw nothing
     row, column = (lax.broadcasted_iota(jnp.int32, shape, axis) for axis in (0, 1))
+    if shift:
+        row = jnp.where(row < shift, row + (shape[0] - shift), row - shift)
     return jnp.where(row == column, gain, jnp.zeros_like(gain)).astype(dtype)
 
 

@@ -26,7 +26,7 @@ def depth_scaled(initializer: Any, layers: int, k: int = 2) -> Scaled:
         (GPT-2); Shoeybi et al., "Megatron-LM", 2019.
     """
     where = f"depth_scaled(layers={shown(layers)}, k={shown(k)})"
-    branches = _whole(where, layers) * _whole(where, k)
+    branches = whole(where, layers) * whole(where, k)
     return Scaled(initializer, 1 / math.sqrt(branches))
 
 
@@ -57,12 +57,12 @@ def deepnorm(
         f"deepnorm(encoder={shown(encoder)}, decoder={shown(decoder)}, "
         f"part={shown(part)})"
     )
-    n, m = (_whole(where, layers, least=0) for layers in (encoder, decoder))
+    n, m = (whole(where, layers, least=0) for layers in (encoder, decoder))
     if not (n and m):
         alone = "encoder" if n else "decoder"
         if part is not None and not (isinstance(part, str) and part == alone):  # pyright: ignore[reportUnnecessaryIsInstance]  # users pass anything
             raise ValueError(f"{where}: there is an {alone} alone; leave part out.")
-        return Scaled(initializer, (8 * _whole(where, n or m)) ** -0.25)
+        return Scaled(initializer, (8 * whole(where, n or m)) ** -0.25)
     betas = {"encoder": 0.87 * (n**4 * m) ** (-1 / 16), "decoder": (12 * m) ** -0.25}
     return Scaled(initializer, _choose(where, part, betas))
 
@@ -82,8 +82,8 @@ def fixup(initializer: Any, branches: int, weights: int = 2) -> Scaled:
         Zhang et al., "Fixup initialization", ICLR 2019.
     """
     where = f"fixup(branches={shown(branches)}, weights={shown(weights)})"
-    power = -1 / (2 * _whole(where, weights, least=2) - 2)
-    return Scaled(initializer, _whole(where, branches) ** power)
+    power = -1 / (2 * whole(where, weights, least=2) - 2)
+    return Scaled(initializer, whole(where, branches) ** power)
 
 
 def t_fixup(
@@ -105,18 +105,21 @@ def t_fixup(
         initialization", ICML 2020.
     """
     where = f"t_fixup(layers={shown(layers)}, part={shown(part)})"
-    n = _whole(where, layers)
+    n = whole(where, layers)
     by = {"encoder": 0.67 * n**-0.25, "decoder": (9 * n) ** -0.25}
     return Scaled(initializer, _choose(where, part, by))
 
 
-def _whole(where: str, value: Any, least: int = 1) -> int:
+def whole(
+    where: str, value: Any, least: int = 1, hint: str = "count the layers"
+) -> int:
+    """Return a whole number that is not too small, or refuse it at `where`."""
     try:
         number = integer(value)
         if number < least:
-            raise Refused(f"needs whole numbers >= {least}; count the layers.")
+            raise Refused(f"needs whole numbers >= {least}; {hint}.")
         if number > _MOST:
-            raise Refused("needs whole numbers <= 10**9; count the layers.")
+            raise Refused(f"needs whole numbers <= 10**9; {hint}.")
         return number
     except Refused as refused:
         raise refused.at(where) from None

@@ -32,3 +32,13 @@ from .ssm_random import MambaDt as MambaDt
 from .ssm_random import Ring as Ring
 from .toeplitz import Circulant as Circulant
 from .toeplitz import Toeplitz as Toeplitz
+from .bias import prior_bias as prior_bias
+from .bilinear import Bilinear as Bilinear
+from .convolution_aware import ConvolutionAware as ConvolutionAware
+from .dirac import Dirac as Dirac
+from .discrete import Rademacher as Rademacher
+from .siren import Siren as Siren
+from .sparse import Sparse as Sparse
+from .transformer import small_init as small_init
+from .transformer import sub_ln as sub_ln
+from .transformer import wang_init as wang_init

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import math
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import jax
@@ -16,7 +16,7 @@ from jax import lax
 from .._core import samplers
 from .._core.arguments import needs
 from .._core.compile import Draw
-from .._core.fields import Real, checked, choice, flag, number
+from .._core.fields import Real, checked, choice, flag, integer, number
 from .._core.initializer import Initializer
 from .._core.promise import Law, point_law
 from .._core.values import ArrayValue, held
@@ -32,44 +32,43 @@ class Identity(Initializer):
     """`gain` on the main diagonal, 0 elsewhere.
 
     Over an (m, n) matrix mean gain p and standard deviation gain sqrt(p (1 - p)), with
-    p = 1 / max(m, n).
+    p = 1 / max(m, n). A `shift` moves every row down by as many, the last ones to the
+    top: row (r + shift) mod m is row r of the identity.
 
     Exactly rank 2, square or not; any numeric dtype; the key is ignored.
 
     Args:
         gain: Value on the diagonal, finite.
+        shift: How far rows are moved down, circularly; negative is up.
         dtype: What `dtype=None` means in a call.
 
     Raises:
         ValueError: At the call, another rank; a fractional gain with an integer dtype.
 
     References:
-        Keras, `keras.initializers.Identity`.
+        Keras, `keras.initializers.Identity`; Flux.jl, `identity_init`, for the shift,
+        of whose (out, in) kernels it moves the outputs.
     """
 
     gain: Real = checked(1.0, number())
+    _: KW_ONLY
+    shift: int = checked(0, integer)
 
     def _times(self, by: Any) -> Initializer:
         return dataclasses.replace(self, gain=self.gain * by)
 
     def _draw(self, shape: Shape, dtype: np.dtype[Any]) -> Draw:
         self._check(shape, dtype)
-        exact = not jnp.issubdtype(dtype, jnp.inexact)
-        work = dtype if exact else samplers.work_dtype(dtype)
-        if isinstance(gain := self.gain, jax.Array):
-            return Draw(samplers.eye, (gain.astype(work),), random=False)
-        held(np.asarray(gain), dtype)
-        return Draw(samplers.eye, (held(np.asarray(gain), work),), random=False)
+        shift = self.shift % max(shape[0], 1)
+        options = (("shift", shift),) if shift else ()
+        return Draw(samplers.eye, (held_gain(self.gain, dtype),), options, random=False)
 
     def _is_blockwise(self) -> bool:
         return True
 
     def _law(self, shape: Shape, dtype: np.dtype[Any]) -> Law:
         self._check(shape, dtype)
-        gain, longest = float(self.gain), max(*shape, 1)
-        mean = gain / longest
-        spread = abs(gain) * math.sqrt((1 - 1 / longest) / longest)
-        return Law(mean, spread, min(gain, 0.0), max(gain, 0.0))
+        return sparse_law(float(self.gain), 1 / max(*shape, 1))
 
     def _check(self, shape: Shape, dtype: np.dtype[Any]) -> None:
         needs(dtype, "float", "complex", "int", "bool")
@@ -78,6 +77,22 @@ class Identity(Initializer):
                 f"an identity matrix has rank 2, got rank {len(shape)}; "
                 "give (rows, columns), or use DeltaOrthogonal() for a convolution."
             )
+
+
+def held_gain(gain: Real, dtype: np.dtype[Any]) -> Any:
+    """Return a factor of ones and zeros for a sampler, or refuse it."""
+    exact = not jnp.issubdtype(dtype, jnp.inexact)
+    work = dtype if exact else samplers.work_dtype(dtype)
+    if isinstance(gain, jax.Array):
+        return gain.astype(work)
+    held(np.asarray(gain), dtype)
+    return held(np.asarray(gain), work)
+
+
+def sparse_law(gain: float, share: float) -> Law:
+    """Return the law of entries of which a share is `gain` and the others are 0."""
+    spread = abs(gain) * math.sqrt(share * (1 - share))
+    return Law(gain * share, spread, min(gain, 0.0), max(gain, 0.0))
 
 
 def _window(value: Any) -> Any:
