@@ -1,5 +1,6 @@
-"""The door to whole models, loaded on first use: `jit_init`, rules, recipes."""
+"""The door to whole models, loaded on first use: `jit_init`, rules, presets."""
 
+from . import presets as presets
 from . import recipes as recipes
 from ._data.channels import data_dependent as data_dependent
 from ._data.lsuv import lsuv as lsuv

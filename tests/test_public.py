@@ -73,6 +73,7 @@ WINGS = [
     "_rules",
     "_data",
     "recipes",
+    "presets",
     "_models",
     "__init__",
 ]

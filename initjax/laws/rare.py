@@ -1,8 +1,12 @@
 """The rarer laws, one family a file: loaded when the first of them is asked for."""
 
+from .bias import prior_bias as prior_bias
+from .bilinear import Bilinear as Bilinear
 from .block_orthogonal import BlockOrthogonal as BlockOrthogonal
 from .continuous import Laplace as Laplace
 from .continuous import LogUniform as LogUniform
+from .convolution_aware import ConvolutionAware as ConvolutionAware
+from .dirac import Dirac as Dirac
 from .discrete import Categorical as Categorical
 from .discrete import Rademacher as Rademacher
 from .features import random_fourier as random_fourier
@@ -27,18 +31,13 @@ from .recurrent import Chrono as Chrono
 from .recurrent import lstm_bias as lstm_bias
 from .s4d import S4D as S4D
 from .s4d import MambaALog as MambaALog
+from .siren import Siren as Siren
+from .sparse import Sparse as Sparse
 from .spectral import Spectral as Spectral
 from .ssm_random import MambaDt as MambaDt
 from .ssm_random import Ring as Ring
 from .toeplitz import Circulant as Circulant
 from .toeplitz import Toeplitz as Toeplitz
-from .bias import prior_bias as prior_bias
-from .bilinear import Bilinear as Bilinear
-from .convolution_aware import ConvolutionAware as ConvolutionAware
-from .dirac import Dirac as Dirac
-from .discrete import Rademacher as Rademacher
-from .siren import Siren as Siren
-from .sparse import Sparse as Sparse
 from .transformer import small_init as small_init
 from .transformer import sub_ln as sub_ln
 from .transformer import wang_init as wang_init
