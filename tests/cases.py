@@ -7,6 +7,9 @@ import numpy as np
 from initjax import (
     ICNR,
     STFT,
+    BlockDiagonal,
+    Cast,
+    Clipped,
     Constant,
     DeltaOrthogonal,
     Fan,
@@ -18,6 +21,7 @@ from initjax import (
     Initializer,
     LecunNormal,
     LecunUniform,
+    Masked,
     MuP,
     Ones,
     Orthogonal,
@@ -27,6 +31,8 @@ from initjax import (
     RandomNormal,
     RandomUniform,
     Scaled,
+    Sum,
+    Transposed,
     TruncatedNormal,
     VarianceScaling,
     WithRow,
@@ -68,6 +74,7 @@ LAYERS = Fan.stacked(0, of=Fan.fused(2, axis=1))
 BLOCKS = Fan.experts(0)
 GATES = Fan.fused(("f", "g"), axis=1)
 GATED = Orthogonal(fan=GATES, method="qr")
+ALTERNATE = [[True, False] * 4]
 LAYERED = RandomNormal(fan=LAYERS)
 WINDOW = np.linspace(0.1, 1, 6)
 
@@ -137,6 +144,19 @@ CASES = [
     Case("icnr", ICNR(HeNormal(), 2), CONV, ours=True),
     Case("icnr_tf", ICNR(GlorotUniform(fan="conv"), 2, "tensorflow"), CONV, ours=True),
     # combinators
+    Case("negative", Scaled(RandomUniform(0.0, 1.0), -2.0), (16, 8), ours=True),
+    Case("sum", Sum([HeNormal(seed="x"), RandomUniform(), 0.5]), (16, 8), ours=True),
+    Case("sum_fixed", Identity() - Identity(2.5), (5, 3), random=False, ours=True),
+    Case("clipped", Clipped(HeNormal(seed="x"), -0.1, 0.2), (16, 8), ours=True),
+    Case("cast", Cast(HeNormal(), "bfloat16"), (16, 8), ours=True),
+    Case("masked", Masked(HeNormal(), "lower"), (16, 8), ours=True),
+    Case("masked_by", Masked(HeUniform(), ALTERNATE), (16, 8), ours=True, bound=True),
+    Case("transposed", Transposed(HeUniform()), (16, 8), ours=True),
+    Case("block_diagonal", BlockDiagonal(HeNormal(), 4), (16, 8), ours=True),
+    Case(
+        "haar_diagonal", BlockDiagonal(Orthogonal(method="qr"), 2), (6, 4),
+        elementwise=False, ours=True,
+    ),
     # factorizations
     Case("orthogonal", Orthogonal(), (5, 5), elementwise=False),
     Case("by_qr", Orthogonal(2.0, method="qr"), (9, 4), elementwise=False),
@@ -182,6 +202,8 @@ HOLDING = {
     "Rademacher": (Rademacher(), (8, 512)),
     # peers' laws
     # structures: filters, tables, state spaces
+    # combinators
+    "Sum": (Sum([RandomNormal(stddev=1.0), Ones()]), (8, 512)),
     # factorizations
 }
 
@@ -198,6 +220,9 @@ EMPTY = [
     Case("orthogonal_no_rows", Orthogonal(), (0, 3), elementwise=False),
     Case("delta_no_taps", DeltaOrthogonal(), (0, 2, 3), elementwise=False, ours=True),
     Case("stft_no_frame", STFT(), (0, 1, 3), random=False),
+    Case("sum", Sum([HeNormal(), Ones()]), (0, 3)),
+    Case("masked_no_rows", Masked(HeNormal(), "lower"), (0, 3)),
+    Case("blocks_no_columns", BlockDiagonal(HeNormal(), 2), (4, 0)),
     Case("stft_no_bins", STFT(), (6, 1, 0), random=False),
 ]
 # fmt: on
