@@ -374,8 +374,9 @@ def test_blocks_along_a_diagonal_are_clones(law, fan):
     assert ((layers != 0) == (one != 0)).all()
     assert not np.isin(layers[0][one != 0], layers[1]).any()
     shapes = {"w": jax.ShapeDtypeStruct((2, 6, 12), "float32")}
-    (row,) = ij.plan(ij.Rules([("w", Spec(init, fan=fan))]), shapes).rows
-    assert row.fans == ((2, 4),) or law == HAAR
+    table = ij.plan(ij.Rules([("w", Spec(init, fan=fan))]), shapes)
+    assert table.rows[0].fans == ((2, 4),) or law == HAAR
+    assert f"BlockDiagonal({init.initializer!r}, 3)" in str(table)
 
 
 # -- side by side ----------------------------------------------------------------------
@@ -416,6 +417,36 @@ def test_rows_around_rows_are_independent():
     first, second, third = drawn(law, (3, 4))
     assert not np.isin(first, second).any()
     assert not third.any()
+
+
+# fmt: off
+NOT_MADE = [
+    (lambda: ij.Clipped("ones", math.nan, 0), ValueError,
+     "Clipped(low=nan): must be a finite number, inf or -inf."),
+    (lambda: ij.Masked("ones", "diagonal"), ValueError,
+     "Masked(mask='diagonal'): must be an array or one of ('lower', 'strictly_lower', "
+     "'upper', 'strictly_upper')."),
+    (lambda: ij.Masked("ones", [0.5]), ValueError,
+     "Masked(mask=[0.5]): must be an array of True and False, or of 1 and 0."),
+    (lambda: ij.Masked("ones", ["a"]), TypeError,
+     "Masked(mask=['a']): must be an array of True and False, got list."),
+    (lambda: ij.Transposed("ones", (0, 2)), ValueError,
+     "Transposed(axes=(0, 2)): must name each of 2 axes once, or be None."),
+    (lambda: ij.BlockDiagonal("ones", 0), ValueError,
+     "BlockDiagonal(blocks=0): must be a whole number >= 1; give that of the blocks."),
+    (lambda: ij.Cast("ones", "complex64"), TypeError,
+     "Cast(initializer=Ones(), through='complex64'): through='complex64' is no real "
+     "dtype; give one, such as 'bfloat16'."),
+    (lambda: ij.Sum([ij.Ones(dtype="float16"), HE]), ValueError,
+     f"Sum(initializers=(Ones(dtype='float16'), {HE!r})): an array has one dtype, got "
+     "bfloat16 and float16; give it to the whole law."),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("make", "kind", "message"), NOT_MADE)
+def test_what_is_no_combination_is_refused(make, kind, message):
+    assert_refused(make, kind, message)
 
 
 # -- copies ----------------------------------------------------------------------------
@@ -469,6 +500,33 @@ def test_a_wider_layer_computes_what_the_narrow_one_did(name, width):
     moved = np.asarray(noisy - wider[0])
     assert not moved[..., :7].any()  # the first copies
     assert moved[..., 7:].all()
+
+
+NO_COPIES = [
+    (lambda x, y, key: ij.net2wider(x, x, 5, key), ValueError,
+     "kernel_out of (2, 3), width=5): kernel_in has 3 outputs, so kernel_out has as "
+     "many inputs, and a bias as many entries; give layers that follow each other."),
+    (lambda x, y, key: ij.net2wider(x, y, 2, key), ValueError,
+     "kernel_out of (3, 4), width=2): a layer of 3 units becomes none of 2; give "
+     "more."),
+    (lambda x, y, key: ij.net2wider(x, y, 5.0, key), TypeError,
+     "kernel_out of (3, 4), width=5.0): width must be an int, got float."),
+    (lambda x, y, key: ij.net2wider(x, y[0], 5, key), ValueError,
+     "kernel_out of (4,), width=5): kernels have two axes and more, (..., in, out); "
+     "give such."),
+    (lambda x, y, key: ij.net2wider(x, y.astype(int), 5, key), TypeError,
+     "kernel_out of (3, 4), width=5): kernels are arrays of floats; cast them."),
+    (lambda x, y, key: ij.net2wider(x, y, 5, 3), TypeError,
+     "kernel_out of (3, 4), width=5): needs a PRNG key, got key=3 of type int; give "
+     "jax.random.key(3)."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "kind", "message"), NO_COPIES)
+def test_layers_that_do_not_follow_each_other_are_refused(call, kind, message, key):
+    x, y = np.zeros((2, 3), "float32"), np.zeros((3, 4), "float32")
+    where = f"net2wider(kernel_in of (2, 3), {message}"
+    assert_refused(lambda: call(x, y, key), kind, where)
 
 
 # -- everything with everything --------------------------------------------------------

@@ -15,7 +15,6 @@ from .promise import Array, Cdf, Law, is_alike, is_normal, normal_law
 
 _LEAST = 1e-14  # a tail below is what rounding leaves of 1 - cdf
 _MOST = 4096  # panels, for a cdf that is not exact
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 
 
 def sum_law(laws: Sequence[Law], is_complex: bool) -> Law:
@@ -100,12 +99,13 @@ def _moments(tail: Callable[[Array], Array], reach: float) -> tuple[float, float
     Over t = d / (1 + d), so that neither far ends nor infinite ones need many points;
     halves what is not exact yet, such as the steps of discrete laws.
     """
+    nodes, weights = np.polynomial.legendre.leggauss(16)
 
     def panels(starts: Array, width: float) -> Array:
-        t = starts[:, None] + width * (_NODES + 1) / 2
+        t = starts[:, None] + width * (nodes + 1) / 2
         d = t / (1 - t)
         share = tail(d)
-        weight = _WEIGHTS * width / 2 / (1 - t) ** 2
+        weight = weights * width / 2 / (1 - t) ** 2
         first = weight * np.where(share < _LEAST, 0.0, share)
         return np.stack([first.sum(1), (first * d).sum(1)])
 
