@@ -16,6 +16,9 @@ from initjax import (
     Cauchy,
     Chrono,
     Circulant,
+    BlockDiagonal,
+    Cast,
+    Clipped,
     Constant,
     ConvolutionAware,
     DeltaOrthogonal,
@@ -38,6 +41,7 @@ from initjax import (
     MambaALog,
     MambaDt,
     Mimetic,
+    Masked,
     MuP,
     Ones,
     Orthogonal,
@@ -55,6 +59,8 @@ from initjax import (
     Spectral,
     StudentT,
     Toeplitz,
+    Sum,
+    Transposed,
     TruncatedNormal,
     VarianceScaling,
     WithRow,
@@ -99,6 +105,7 @@ OIHW = Fan.layout("oihw")
 DEPTHWISE = Fan.conv(groups=2)
 GATES = Fan.fused(("f", "g"), axis=1)
 GATED = Orthogonal(fan=GATES, method="qr")
+ALTERNATE = [[True, False] * 4]
 LAYERED = RandomNormal(fan=LAYERS)
 LOOKUP, OIHW = Fan.embedding(), Fan.conv(layout="OIHW")
 SHARES = (0.25, 0.25, 0.5)
@@ -214,6 +221,19 @@ CASES = [
     Case("icnr", ICNR(HeNormal(), 2), CONV, ours=True),
     Case("icnr_tf", ICNR(GlorotUniform(fan="conv"), 2, "tensorflow"), CONV, ours=True),
     # combinators
+    Case("negative", Scaled(RandomUniform(0.0, 1.0), -2.0), (16, 8), ours=True),
+    Case("sum", Sum([HeNormal(seed="x"), RandomUniform(), 0.5]), (16, 8), ours=True),
+    Case("sum_fixed", Identity() - Identity(2.5), (5, 3), random=False, ours=True),
+    Case("clipped", Clipped(HeNormal(seed="x"), -0.1, 0.2), (16, 8), ours=True),
+    Case("cast", Cast(HeNormal(), "bfloat16"), (16, 8), ours=True),
+    Case("masked", Masked(HeNormal(), "lower"), (16, 8), ours=True),
+    Case("masked_by", Masked(HeUniform(), ALTERNATE), (16, 8), ours=True, bound=True),
+    Case("transposed", Transposed(HeUniform()), (16, 8), ours=True),
+    Case("block_diagonal", BlockDiagonal(HeNormal(), 4), (16, 8), ours=True),
+    Case(
+        "haar_diagonal", BlockDiagonal(Orthogonal(method="qr"), 2), (6, 4),
+        elementwise=False, ours=True,
+    ),
     # factorizations
     Case("orthogonal", Orthogonal(), (5, 5), elementwise=False),
     Case("by_qr", Orthogonal(2.0, method="qr"), (9, 4), elementwise=False),
@@ -294,6 +314,8 @@ HOLDING = {
     "Sinusoidal": (Sinusoidal(), (1, 6)),
     "Rotary": (Rotary("sin"), (1, 6)),
     "ALiBi": (ALiBi(), (4,)),
+    # combinators
+    "Sum": (Sum([RandomNormal(stddev=1.0), Ones()]), (8, 512)),
     # factorizations
     "BlockOrthogonal": (BlockOrthogonal(2.0), (2, 4, 4)),
     "Spectral": (Spectral(), (4, 8)),
@@ -325,6 +347,9 @@ EMPTY = [
     Case("spectral_no_rows", Spectral(), (0, 3), elementwise=False, ours=True),
     Case("mimetic_no_columns", Mimetic("key"), (3, 0), elementwise=False, ours=True),
     Case("stft_no_frame", STFT(), (0, 1, 3), random=False),
+    Case("sum", Sum([HeNormal(), Ones()]), (0, 3)),
+    Case("masked_no_rows", Masked(HeNormal(), "lower"), (0, 3)),
+    Case("blocks_no_columns", BlockDiagonal(HeNormal(), 2), (4, 0)),
     Case("stft_no_bins", STFT(), (6, 1, 0), random=False),
     # peers' laws
     Case("identity_shift_no_rows", Identity(shift=1), (0, 3), random=False, ours=True),

@@ -420,12 +420,12 @@ PAIR = "must be a pair (fan_in, fan_out) of the base model."
 NUMBERS = "must be a sequence of numbers, one per layer."
 WRONG = [
     # the call, its error, and its whole message
-    (lambda: ij.scaled("he_normal", -1), ValueError,
-     "Scaled(by=-1): must be a finite number >= 0."),
+    (lambda: ij.scaled("he_normal", -math.inf), ValueError,
+     "Scaled(by=-inf): must be a finite number."),
     (lambda: ij.scaled("he_normal", math.nan), ValueError,
-     "Scaled(by=nan): must be a finite number >= 0."),
+     "Scaled(by=nan): must be a finite number."),
     (lambda: ij.scaled("he_normal", "2"), TypeError,
-     "Scaled(by='2'): must be a finite number >= 0, got str."),
+     "Scaled(by='2'): must be a finite number, got str."),
     (lambda: ij.scaled(function, 2), TypeError,
      re.compile(r"Scaled\(initializer=<function function at .*>\): must be a law or an "
                 r"identifier of one, got function; a function has no law: subclass "

@@ -59,6 +59,13 @@ LAWS = [
     # combinators
     # factorizations
     ij.Spectral(distribution="normal"),
+    ij.Sum([ij.HeNormal(), ij.RandomUniform(), 0.5]),
+    ij.Clipped(ij.HeNormal(), -0.1, 0.2),
+    ij.Cast(ij.HeNormal(), "float16"),
+    ij.Masked(ij.HeNormal(), "lower"),
+    ij.Masked(ij.HeNormal(), [[True, False] * 2048]),
+    ij.Transposed(ij.HeNormal()),
+    ij.BlockDiagonal(ij.HeNormal(), 4),
 ]
 
 
@@ -89,6 +96,8 @@ OF_TWO_KEYS = (ij.StudentT, ij.Ring)
 def scalars(init):
     """Scratch that is not of the array: the words of a clone's key, or of several."""
     if init.fan is not None or isinstance(init, (ij.WithRow, *OF_TWO_KEYS)):
+    of_several = (ij.WithRow, ij.Sum, ij.BlockDiagonal)
+    if init.fan is not None or isinstance(init, of_several):
         return 136
     return 8 if getattr(init, "seed", None) else 0
 

@@ -82,9 +82,10 @@ def law_of(config: Config, shape: Shape, dtype: np.dtype[Any]) -> Law:
         return mixture_law(laws, parts.sizes)
     fans = fan._fans(shape)
     if (axes := fan.blocks(shape)) and config._is_blockwise():
-        block = _with_fan(config, fan.block(shape))
-        return dataclasses.replace(law_of(block, _one(shape, axes), dtype), fans=fans)
-    law = config._law(shape, dtype)  # one that draws a smaller weight knows its fans
+        law = law_of(_with_fan(config, fan.block(shape)), _one(shape, axes), dtype)
+    else:
+        law = config._law(shape, dtype)
+    # one that draws a smaller weight knows its fans
     return dataclasses.replace(law, fans=law.fans or fans)
 
 

@@ -22,6 +22,7 @@ from .composed import clones_of, draw_of, law_of
 from .config import read_fields, to_plain
 from .constructed import Constructed
 from .fields import Check, checked, declaration, default_dtype, stream
+from .operators import Operators
 from .own import Value, is_traced, kept
 from .placement import resolve
 from .promise import Law
@@ -34,12 +35,13 @@ OutSharding = NamedSharding | PartitionSpec | None
 
 # JAX's transforms keep a weak reference to the functions that they take
 @dataclasses.dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
-class Initializer(Constructed, Value):
+class Initializer(Constructed, Value, Operators):
     """A law as a value, and a pure function of (key, shape, dtype).
 
     The base of every law. Configs are frozen, hashable, equal by value, picklable and
-    JSON-able; they are not pytrees, so a tree of initializers has them as leaves. A law
-    of your own subclasses this with the mathematics in `_sample(self, key, shape,
+    JSON-able; they are not pytrees, so a tree of initializers has them as leaves. Laws
+    are multiplied by numbers and added to one another: `0.5 * a - b + 1`. A law of your
+    own subclasses this with the mathematics in `_sample(self, key, shape,
     dtype)`, optionally its promise in `_law(self, shape, dtype)`, and joins `get` and
     `deserialize` by `initjax.register`.
 

@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from jax.scipy.special import betainc
 
 from .._fans.fans import Fans
 
@@ -44,6 +43,8 @@ class Law:
         fans: fan_in and fan_out, for laws that scale with them; else None.
         cdf: Cumulative distribution function of one entry, on NumPy arrays (of the
             modulus for a complex dtype); None where entries are not random.
+        alike: Whether each entry has this law, which then is no average over
+            different ones; None where the law does not say.
     """
 
     mean: float
@@ -52,6 +53,7 @@ class Law:
     high: float = math.inf
     fans: Fans | None = None
     cdf: Cdf | None = field(default=None, compare=False, repr=False)
+    alike: bool | None = field(default=None, compare=False, repr=False)
 
 
 def point_law(values: Any) -> Law:
@@ -66,6 +68,9 @@ def point_law(values: Any) -> Law:
 
 def mixture_law(laws: Sequence[Law], weights: Sequence[float]) -> Law:
     """Return the law of an entry of several weights side by side."""
+    pairs = [*zip(laws, weights, strict=True)]
+    pairs = [pair for pair in pairs if pair[1]] or pairs  # those that have entries
+    laws, weights = zip(*pairs, strict=True)
     shares = np.asarray(weights, np.float64) / (sum(weights) or 1)
     if len(set(laws)) == 1:
         return laws[0]
@@ -74,16 +79,30 @@ def mixture_law(laws: Sequence[Law], weights: Sequence[float]) -> Law:
         share * (law.std**2 + abs(law.mean - mean) ** 2)
         for share, law in zip(shares, laws, strict=True)
     )
-    cdfs = tuple(law.cdf for law in laws)
+    cdfs = tuple(law.cdf or _point_cdf(law) for law in laws)
+    is_known = None not in cdfs and any(law.cdf for law in laws)
     fans = {law.fans for law in laws}
     return Law(
-        float(mean),
+        np.asarray(mean).item(),  # complex where constants are
         math.sqrt(float(square)),
         min(law.low for law in laws),
         max(law.high for law in laws),
         fans.pop() if len(fans) == 1 else None,
-        None if None in cdfs else partial(_mixture_cdf, tuple(shares.tolist()), cdfs),
+        partial(_mixture_cdf, tuple(shares.tolist()), cdfs) if is_known else None,
+        alike=False,
     )
+
+
+def is_alike(law: Law) -> bool:
+    """Tell whether each entry is known to have the law, not an average over others."""
+    if law.alike is not None:
+        return law.alike
+    return law.std == 0 or law.cdf is not None
+
+
+def _point_cdf(law: Law) -> Cdf | None:
+    """Return the step of a law without spread."""
+    return None if law.std else partial(_scaled_cdf, law.low, 0.0, _uniform_cdf)
 
 
 def _mixture_cdf(shares: tuple[float, ...], cdfs: tuple[Any, ...], x: Any) -> Array:
@@ -94,6 +113,12 @@ def _mixture_cdf(shares: tuple[float, ...], cdfs: tuple[Any, ...], x: Any) -> Ar
 def normal_law(mean: float, std: float) -> Law:
     """Return the normal law N(mean, std^2)."""
     return Law(mean, std, cdf=partial(_scaled_cdf, mean, std, _normal_cdf))
+
+
+def is_normal(law: Law) -> bool:
+    """Tell whether a law is known to be normal, or a point."""
+    cdf = law.cdf
+    return isinstance(cdf, partial) and cdf.args[2:] == (_normal_cdf,)
 
 
 def uniform_law(low: float, high: float) -> Law:
@@ -247,7 +272,17 @@ def _sphere_modulus_cdf(n: int, is_complex: bool, r: Array) -> Array:
         return (r >= 1).astype(np.float64)
     if is_complex:
         return 1 - (1 - r * r) ** (n - 1)
-    return np.asarray(betainc(0.5, (n - 1) / 2, r * r), np.float64)
+    reach = min(math.pi / 2, 12 / math.sqrt(n))  # the density ends there, to exp(-72)
+    nodes, weights = np.polynomial.legendre.leggauss(64)
+
+    def mass(angle: Any) -> Any:  # of which r is the sine
+        return (
+            (np.cos(np.multiply.outer(angle / 2, nodes + 1)) ** (n - 2))
+            @ weights
+            * angle
+        )
+
+    return mass(np.minimum(np.arcsin(r), reach)) / mass(reach)
 
 
 def _share(lower: float, z: Array, upper: float) -> Array:

@@ -20,6 +20,12 @@ def work_dtype(dtype: Any) -> np.dtype[Any]:
     return real if real.itemsize >= 4 else np.dtype(np.float32)
 
 
+def wide_dtype(dtype: Any) -> np.dtype[Any]:
+    """Return the dtype of entries that are yet to be rounded, complex ones too."""
+    is_complex = jnp.issubdtype(dtype, jnp.complexfloating)
+    return np.dtype(dtype) if is_complex else work_dtype(dtype)
+
+
 def check_fit(law: Law, dtype: np.dtype[Any]) -> None:
     """Refuse a law whose draws would all round to 0, or many to no finite number.
 

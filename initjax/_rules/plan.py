@@ -204,13 +204,14 @@ def _promise(law: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Promise:
     except _TRACED:
         raise Refused("holds a traced number; plan outside of jax.jit.") from None
     fan: Declaration | None = law.fan
-    if fan is not None:
-        return Promise(promised, fan.each(shape), repr(fan))
-    if promised is None or promised.fans is None:
+    known = () if promised is None or promised.fans is None else (promised.fans,)
+    if fan is not None:  # a law that draws a smaller weight knows its fans
+        return Promise(promised, known or fan.each(shape), repr(fan))
+    if not known:
         return Promise(promised, (), "none: the law does not scale with them")
     axes = getattr(law, "in_axis", None)
     by = "Keras's rule" if axes is None else f"in_axis={axes}, out_axis={law.out_axis}"  # type: ignore[attr-defined]
-    return Promise(promised, (promised.fans,), by)
+    return Promise(promised, known, by)
 
 
 def _promised(job: Job, promises: _Promises) -> Promise:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .._core.initializer import Initializer
+from .._core.values import ArrayValue
 from .._engine.table import human_bytes, table
 from .._fans.fans import Fans
 from ..laws.wrapper import Wrapper
@@ -130,19 +131,23 @@ def _law_text(law: Any) -> str:
     if not isinstance(law, Wrapper):
         return repr(dataclasses.replace(law, fan=None))
     name = type(law).__qualname__
-    field = _SHOWN.get(name, "seed")
-    return f"{name}({_law_text(law.initializer)}, {_brief(getattr(law, field))})"
+    fields = [_brief(getattr(law, f)) for f in _SHOWN.get(name, "seed").split()]
+    return f"{name}({', '.join([_law_text(law.initializer), *fields])})"
 
 
 _SHOWN = {  # what tells a law of laws from others, besides the law
     **{"Scaled": "by", "PerLayer": "scales", "MuP": "base_fan"},
     **{"WithRow": "index", "PerPart": "parts", "ICNR": "factor"},
+    **{"Clipped": "low high", "Cast": "through", "Masked": "mask"},
+    **{"Transposed": "axes", "BlockDiagonal": "blocks"},
 }
 
 
 def _brief(x: Any) -> str:
     if isinstance(x, float):
         return f"{x:.4g}"
+    if isinstance(x, ArrayValue):
+        return f"array of {x.shape}"
     return f"{len(x)} scales" if isinstance(x, tuple) and len(x) > 2 else str(x)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,6 +123,13 @@ class Constant(Initializer):
     """
 
     value: Any = checked(0.0, _constant_value)
+
+    def _times(self, by: Any) -> Initializer | None:
+        if isinstance(by, jax.Array):
+            return None  # which multiplies in the dtype of the entries
+        value = self.value
+        product = (value.array if isinstance(value, ArrayValue) else value) * by
+        return dataclasses.replace(self, value=product)
 
     def _is_small(self) -> bool:
         return not isinstance(self.value, ArrayValue)

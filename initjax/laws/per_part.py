@@ -14,12 +14,11 @@ from .._core.compile import Draw
 from .._core.fields import integer, needed
 from .._core.initializer import Initializer
 from .._core.promise import Law
-from .._core.streams import path_of
 from .._errors import Refused, shown
 from .._fans.declaration import Name, Parts
 from .._registry import named
 from .scaled import Scaled
-from .wrapper import Wrapper, as_law
+from .wrapper import Wrapper, as_law, on_stream
 
 Shape = tuple[int, ...]
 Pairs = tuple[tuple[Name, Initializer], ...]
@@ -96,15 +95,9 @@ class PerPart(Wrapper):
                 hint = f"did you mean {near[0]!r}?" if near else "name one of them."
                 raise Refused(f"has no part {shown(name)}, only {parts.names}; {hint}")
         laws = dict(zip(parts.names, self._inner()._divided(parts), strict=True))
-        laws |= {name: self._own(name, law, parts.of) for name, law in self.parts}
+        for name, law in self.parts:
+            laws[name] = on_stream(law, self.seed, name, parts.of)
         return [*laws.values()]
-
-    def _own(self, name: Name, law: Initializer, fan: Any) -> Initializer:
-        """Return the law of a part on the stream of the part's clone, at its fans."""
-        given: dict[str, Any] = {"fan": fan if law.fan is None else law.fan}
-        if hasattr(law, "seed"):
-            given["seed"] = (*path_of(law.seed), *path_of(self.seed), name)
-        return dataclasses.replace(law, **given)
 
     def _draw(self, shape: Shape, dtype: np.dtype[Any]) -> Draw:
         self._refuse_undivided()

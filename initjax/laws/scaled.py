@@ -16,6 +16,8 @@ import numpy as np
 from .._core import samplers
 from .._core.arguments import as_number, needs
 from .._core.compile import Draw
+from .._core.composed import sample
+from .._core.derived import mirrored_law
 from .._core.fields import Real, checked, number
 from .._core.initializer import Initializer
 from .._core.names import is_built_in
@@ -37,13 +39,14 @@ class Scaled(Wrapper):
     Mean and standard deviation are those of the law times `by`; so are bounds. Shapes,
     dtypes and errors are those of the law. Laws of initjax are scaled by their own
     parameters, so `by=1` gives their bits, and the scaled law shares their program;
-    other laws are drawn in float32 and multiplied before the one rounding. A traced
-    `by` meets the law's numbers in float32, so the last bits may differ from those of
-    the number itself.
+    other laws are drawn in float32 and multiplied before the one rounding. A negative
+    `by` gives the entries of its absolute value with the other sign, in float and
+    complex dtypes. A traced `by` meets the law's numbers in float32, so the last bits
+    may differ from those of the number itself. `by * law` is the same.
 
     Args:
         initializer: A law, or an identifier of one.
-        by: Finite, >= 0.
+        by: Finite; a traced one >= 0.
         seed: Stream tag: None, an int, a str, or a path of them.
         dtype: What `dtype=None` means in a call.
         fan: How the array is made up.
@@ -53,13 +56,18 @@ class Scaled(Wrapper):
         TypeError: No law.
     """
 
-    by: Real = checked(1.0, number(least=0))
+    by: Real = checked(1.0, number())
 
     def _times(self, by: Any) -> Initializer:
         return dataclasses.replace(self, by=self.by * by)
 
     def _draw(self, shape: Shape, dtype: np.dtype[Any]) -> Draw:
         inner = self._inner()
+        if self._is_negative():
+            needs(dtype, "float", "complex")
+            draw = self._mirror()._draw(shape, dtype)
+            options = (("draw", draw._replace(numbers=())),)
+            return draw._replace(sampler=mirrored, options=options)
         if not isinstance(self.by, jax.Array) and self.by == 1:
             return inner._make(shape, dtype)
         is_exact = not jnp.issubdtype(dtype, jnp.inexact)
@@ -71,9 +79,18 @@ class Scaled(Wrapper):
 
     def _law(self, shape: Shape, dtype: np.dtype[Any]) -> Law:
         inner = self._inner()
+        if self._is_negative():
+            needs(dtype, "float", "complex")
+            return mirrored_law(self._mirror()._law(shape, dtype), dtype.kind == "c")
         if law := _multiple(inner, self.by):
             return law._promise(shape, dtype)
         return scaled_law(inner._promise(shape, dtype), float(self.by))
+
+    def _is_negative(self) -> bool:
+        return not isinstance(self.by, jax.Array) and self.by < 0
+
+    def _mirror(self) -> Scaled:
+        return dataclasses.replace(self, by=-self.by)
 
 
 def _multiple(law: Initializer, by: Any) -> Initializer | None:
@@ -143,6 +160,13 @@ def multiplied(
     return rounded(x * by.astype(x.dtype), dtype, low, high)
 
 
+def mirrored(
+    key: Any, shape: Shape, dtype: Any, *numbers: Any, draw: Draw
+) -> jax.Array:
+    """Draw, and change every sign."""
+    return -sample(draw, key, shape, dtype, numbers)
+
+
 def scaled_law(law: Law, by: float) -> Law:
     """Return the law of an entry that is multiplied."""
     if by == 0:
@@ -155,6 +179,7 @@ def scaled_law(law: Law, by: float) -> Law:
         law.high * by,
         law.fans,
         None if cdf is None else partial(_scaled_cdf, cdf, by),
+        law.alike,
     )
 
 
@@ -167,6 +192,6 @@ def scaled(initializer: Any, by: Any) -> Scaled:
 
     Args:
         initializer: A law, or an identifier of one.
-        by: Finite, >= 0.
+        by: Finite.
     """
     return Scaled(initializer, by)

@@ -14,17 +14,17 @@ import numpy as np
 from jax import lax
 
 from .._core.compile import Draw
-from .._core.composed import folded, sample
+from .._core.composed import folded, law_of, sample
 from .._core.fields import checked, integer, needed
 from .._core.initializer import Initializer
-from .._core.promise import Law, mixture_law
+from .._core.promise import Law, is_alike, mixture_law
 from .._core.samplers import fill
-from .._core.streams import path_of
 from .._errors import Refused, shown
+from .._fans.declaration import Declaration, part_shapes
 from .._registry import named
 from .constant import Constant
 from .scaled import Scaled
-from .wrapper import Wrapper, as_law, axis_of
+from .wrapper import Wrapper, as_law, axis_of, fixed_law, on_stream, one_dtype
 
 Shape = tuple[int, ...]
 Runs = tuple[tuple[int, int], ...]
@@ -52,10 +52,7 @@ def _value(value: Any) -> Any:
     """Accept what Constant does, a law, or an identifier of one."""
     if not (isinstance(value, (str, Mapping)) or callable(value)):
         return Constant(value).value
-    law = as_law(value)
-    if law.dtype is not None:
-        raise Refused("an array has one dtype; give it to the whole law.")
-    return law
+    return one_dtype(as_law(value))
 
 
 @named()
@@ -65,8 +62,9 @@ class WithRow(Wrapper):
 
     All other entries are those of the law itself, bit for bit. The rows are drawn
     together, in their order along the axis, as a weight of their shape, on the stream
-    of the clone "row". Mean and standard deviation are those of the mixture. Rows are
-    counted in the whole array, also where `fan` declares parts or layers.
+    of the clone "row", or ("row", n) around n laws with rows of their own. Mean and
+    standard deviation are those of the mixture. Rows are counted in the whole array,
+    also where `fan` declares parts or layers.
 
     Any shape that has the rows; dtypes that both the law and the value take.
 
@@ -125,11 +123,40 @@ class WithRow(Wrapper):
 
     def _law(self, shape: Shape, dtype: np.dtype[Any]) -> Law:
         axis, runs = self._runs(shape)
-        part = _rows_shape(shape, axis, runs)
-        law, rows = self._inner()._promise(shape, dtype), self._rows()
-        weights = (shape[axis] - part[axis], part[axis])
-        mixture = mixture_law((law, rows._promise(part, dtype)), weights)
-        return dataclasses.replace(mixture, fans=law.fans)
+        own = _rows_shape(shape, axis, runs)
+        rest = self._rest(shape, dtype, axis, runs)
+        if not all(is_alike(law) for law, _ in rest):
+            if fixed := fixed_law(self, shape, dtype):
+                return fixed
+            if any(law.alike is False for law, _ in rest):
+                raise Refused(
+                    "promises nothing: the law differs from entry to entry, and its "
+                    "average does not tell what the rows leave; ask the law itself.",
+                    TypeError,
+                )
+        laws, weights = zip(*rest, strict=True)
+        law = self._rows()._promise(own, dtype)
+        mixture = mixture_law((*laws, law), (*weights, own[axis]))
+        return dataclasses.replace(
+            mixture, fans=self._inner()._promise(shape, dtype).fans
+        )
+
+    def _rest(
+        self, shape: Shape, dtype: np.dtype[Any], axis: int, runs: Runs
+    ) -> list[tuple[Law, float]]:
+        """Return the law of every part, and how many rows of it are the law's own."""
+        inner, left = self._inner(), _rows_left(shape[axis], runs)
+        fan: Declaration | None = None if inner._is_whole() else self.fan
+        parts = None if fan is None else fan.parts(shape)
+        if parts is None:
+            return [(inner._promise(shape, dtype), left.sum())]
+        pairs = zip(inner._divided(parts), part_shapes(shape, parts), strict=True)
+        laws = [law_of(part, part_shape, dtype) for part, part_shape in pairs]
+        counts = [left.sum() * size / (shape[parts.axis] or 1) for size in parts.sizes]
+        if parts.axis == axis:
+            ends = np.cumsum(parts.sizes)[:-1]
+            counts = [part.sum() for part in np.split(left, ends)]
+        return [*zip(laws, counts, strict=True)]
 
     def _needs_fan(self, shape: Shape) -> bool:
         return self._inner()._needs_fan(shape) or self._rows()._needs_fan(shape)
@@ -140,10 +167,11 @@ class WithRow(Wrapper):
 
     def _rows(self) -> Initializer:
         """Return the law of the rows, on a stream of its own."""
-        if not hasattr(law := self._own(), "seed"):
-            return law
-        path = (*path_of(law.seed), *path_of(self.seed), "row")  # type: ignore[attr-defined]
-        return dataclasses.replace(law, seed=path)  # type: ignore[call-arg]
+        within, depth = self.initializer, 0
+        while isinstance(within, Wrapper):  # whose rows may have a stream of the name
+            depth += isinstance(within, WithRow)
+            within = within.initializer
+        return on_stream(self._own(), self.seed, ("row", depth) if depth else "row")
 
     def _runs(self, shape: Shape) -> tuple[int, Runs]:
         """Return the axis, and the rows as first and last of each run, in order."""
@@ -183,6 +211,14 @@ def _check_range(index: Any, rows: Sequence[int], size: int, last: int) -> None:
             f"index={shown(index)} is out of range, the axis has {size} rows; "
             f"give rows in [{-size}, {size})."
         )
+
+
+def _rows_left(size: int, runs: Runs) -> Any:
+    """Return whether each row is none of the runs."""
+    left = np.ones(size, bool)
+    for start, stop in runs:
+        left[start:stop] = False
+    return left
 
 
 def _rows_shape(shape: Shape, axis: int, runs: Runs) -> Shape:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
+import jax
 import numpy as np
 
+from .._core.composed import sample
 from .._core.fields import checked, needed, stream
 from .._core.initializer import Initializer
-from .._core.streams import Seed, path_of
+from .._core.promise import Law, point_law
+from .._core.streams import Part, Seed, path_of
 from .._errors import Refused
 from .._fans.declaration import Parts
 from .._fans.fans import Fans
@@ -30,6 +33,31 @@ def as_law(value: Any) -> Initializer:
             TypeError,
         )
     return found
+
+
+def one_dtype(law: Initializer) -> Initializer:
+    """Accept a law of some entries of an array, without a dtype of its own."""
+    if law.dtype is not None:
+        raise Refused("an array has one dtype; give it to the whole law.")
+    return law
+
+
+def on_stream(law: Initializer, seed: Seed, part: Part, fan: Any = None) -> Initializer:
+    """Return a law on the stream of a part, made up as declared unless it says how."""
+    given: dict[str, Any] = {"fan": fan if law.fan is None else law.fan}
+    if hasattr(law, "seed"):
+        given["seed"] = (*path_of(law.seed), *path_of(seed), part)  # type: ignore[attr-defined]
+    return dataclasses.replace(law, **given)
+
+
+def fixed_law(law: Initializer, shape: Shape, dtype: np.dtype[Any]) -> Law | None:
+    """Return the law of the very entries, where no chance makes them."""
+    draw = law._draw(shape, dtype)
+    if draw.random:
+        return None
+    with jax.ensure_compile_time_eval():
+        x = np.asarray(sample(draw, None, shape, dtype, draw.numbers))
+    return point_law(x.astype(np.complex128 if x.dtype.kind == "c" else np.float64))
 
 
 def axis_of(axis: int, shape: Shape, what: str) -> int:
@@ -59,10 +87,12 @@ class Wrapper(Initializer):
     _: KW_ONLY
     seed: Seed = checked(None, stream)
 
+    _MOVED: ClassVar[tuple[str, ...]] = ("seed", "fan", "dtype")
+
     def _validate(self) -> None:
         inner = self.initializer
         moved: dict[str, Any] = {}
-        for name in ("seed", "fan", "dtype"):
+        for name in self._MOVED:
             if (value := getattr(inner, name, None)) is None:
                 continue
             moved[name] = None
