@@ -95,8 +95,7 @@ OF_TWO_KEYS = (ij.StudentT, ij.Ring)
 
 def scalars(init):
     """Scratch that is not of the array: the words of a clone's key, or of several."""
-    if init.fan is not None or isinstance(init, (ij.WithRow, *OF_TWO_KEYS)):
-    of_several = (ij.WithRow, ij.Sum, ij.BlockDiagonal)
+    of_several = (ij.WithRow, ij.Sum, ij.BlockDiagonal, *OF_TWO_KEYS)
     if init.fan is not None or isinstance(init, of_several):
         return 136
     return 8 if getattr(init, "seed", None) else 0

@@ -18,9 +18,12 @@ from .praxis import TruncatedGaussianSqrtFanIn as TruncatedGaussianSqrtFanIn
 from .praxis import TruncatedGaussianSqrtFanOut as TruncatedGaussianSqrtFanOut
 from .praxis import Uniform as Uniform
 from .praxis import UniformSqrtDim as UniformSqrtDim
+from .praxis import UniformSqrtFanAvg
 from .praxis import UniformUnitScaling as UniformUnitScaling
 from .praxis import Xavier as Xavier
 from .praxis import XavierWithFixupParams as XavierWithFixupParams
+
+UniformUnitScalingFanAvg = UniformSqrtFanAvg
 
 
 def UniformPositive(scale: float = 1.0, **law: Any) -> laws.RandomUniform:
