@@ -1,0 +1,268 @@
+"""The catalogue: every law of initjax, drawn from what it really makes.
+
+Laws of independent entries are histograms, with the density that they promise; matrices
+are shown with their singular values, kernels and tables as pictures, complex laws in
+the plane. Each picture is made of one call, `law(key, shape)`.
+
+    pip install "initjax[examples]"
+    python examples/catalogue.py                 # writes catalogue.png
+    python examples/catalogue.py --plot laws.png
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+import initjax as ij
+from initjax import Fan
+
+try:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+except ImportError:
+    raise SystemExit('needs: pip install "initjax[examples]"') from None
+
+KEY = jax.random.key(0)
+COLUMNS = 8
+INK, ACCENT, MAP = "#30405a", "#d1495b", "RdBu_r"
+Picture = Callable[[Any, np.ndarray, ij.Law | None], None]
+
+# -- pictures --------------------------------------------------------------------------
+
+
+def histogram(axes: Any, x: np.ndarray, law: ij.Law | None) -> None:
+    """Show how entries are spread, and the density that the law promises."""
+    x = x.ravel()
+    low, high = np.quantile(x, [0.002, 0.998])
+    pad = 0.15 * (high - low) or 1.0
+    edges = np.linspace(low - pad, high + pad, 61)
+    inside = x[(x >= edges[0]) & (x <= edges[-1])]
+    height = len(inside) / len(x)
+    counts, _ = np.histogram(inside, edges)
+    widths = np.diff(edges)
+    axes.stairs(counts / len(x) / widths, edges, fill=True, color=INK, alpha=0.45)
+    if law is not None and law.cdf is not None and height:
+        density = np.diff(law.cdf(edges)) / widths
+        axes.stairs(density, edges, color=ACCENT, linewidth=1.2)
+
+
+def image(axes: Any, x: np.ndarray, law: ij.Law | None) -> None:
+    """Show a matrix as a picture; further axes are tiled."""
+    del law
+    x = tiled(x)
+    top = float(np.abs(x).max()) or 1.0
+    axes.imshow(
+        x, cmap=MAP, vmin=-top, vmax=top, interpolation="nearest", aspect="auto"
+    )
+
+
+def tiled(x: np.ndarray) -> np.ndarray:
+    """Return a kernel (window..., in, out) as one picture: filters beside each other."""
+    if x.ndim == 1:
+        return x[None]
+    if x.ndim == 3:
+        x = x[:, None]
+    if x.ndim == 4:
+        h, w, i, o = x.shape
+        count = i * o
+        wide = math.ceil(math.sqrt(count))
+        tall = math.ceil(count / wide)
+        sheet = np.zeros((tall * (h + 1) - 1, wide * (w + 1) - 1))
+        for n, one in enumerate(x.reshape(h, w, count).transpose(2, 0, 1)):
+            a, b = (n // wide) * (h + 1), (n % wide) * (w + 1)
+            sheet[a : a + h, b : b + w] = one
+        return sheet
+    return x
+
+
+def spectrum(axes: Any, x: np.ndarray, law: ij.Law | None) -> None:
+    """Show the singular values of a matrix, largest first."""
+    del law
+    values = np.linalg.svd(x.reshape(-1, x.shape[-1]), compute_uv=False)
+    axes.plot(values, color=INK)
+    axes.set_ylim(0, 1.25 * values.max())
+
+
+def plane(axes: Any, x: np.ndarray, law: ij.Law | None) -> None:
+    """Show complex entries, or the eigenvalues of a real matrix, in the plane."""
+    del law
+    z = x.ravel() if np.iscomplexobj(x) else np.linalg.eigvals(x)
+    axes.plot(z.real, z.imag, ".", color=INK, markersize=2)
+
+
+def curves(axes: Any, x: np.ndarray, law: ij.Law | None) -> None:
+    """Show entries along the last axis, a line a row."""
+    del law
+    for row in np.atleast_2d(x)[:4]:
+        axes.plot(row, color=INK, linewidth=0.9)
+
+
+# -- every law, a shape, and how it is shown -------------------------------------------
+
+MANY = (64, 512)
+SQUARE = (96, 96)
+WINDOW = (7, 7, 1, 16)
+EDGE = np.tril(np.ones((24, 24)))
+BAND = np.abs(np.subtract.outer(np.arange(24), np.arange(24))) < 6
+# fmt: off
+SHOWN: list[tuple[Any, tuple[int, ...], Picture]] = [
+    (ij.Zeros(), (24, 24), image),
+    (ij.Ones(), (24, 24), image),
+    (ij.Constant(np.linspace(-1, 1, 24)), (24, 24), image),
+    (ij.Identity(), (24, 16), image),
+    (ij.RandomNormal(), MANY, histogram),
+    (ij.RandomUniform(), MANY, histogram),
+    (ij.TruncatedNormal(), MANY, histogram),
+    (ij.VarianceScaling(2.0, distribution="untruncated_normal"), MANY, histogram),
+    (ij.GlorotNormal(), MANY, histogram),
+    (ij.GlorotUniform(), MANY, histogram),
+    (ij.HeNormal(), MANY, histogram),
+    (ij.HeUniform(), MANY, histogram),
+    (ij.LecunNormal(), MANY, histogram),
+    (ij.LecunUniform(), MANY, histogram),
+    # other distributions
+    (ij.Rademacher(), MANY, histogram),
+    (ij.Categorical((-1, 0, 2), (0.5, 0.3, 0.2)), MANY, histogram),
+    (ij.Laplace(), MANY, histogram),
+    (ij.StudentT(3.0), MANY, histogram),
+    (ij.Cauchy(), MANY, histogram),
+    (ij.LogUniform(0.1, 1.0), MANY, histogram),
+    (ij.Chrono(100), (4 * 4096,), histogram),
+    (ij.MambaDt(), MANY, histogram),
+    (ij.Ring(0.6, 0.95, dtype="complex64"), (1024,), plane),
+    # peers' laws
+    (ij.Dirac(), (3, 3, 4, 6), image),
+    (ij.Sparse(0.8), (24, 24), image),
+    (ij.Bilinear(), (8, 8, 1, 1), image),
+    (ij.ConvolutionAware(), (5, 5, 4, 8), image),
+    (ij.Siren(), MANY, histogram),
+    # structures
+    (ij.ZerO(), (16, 32), image),
+    (ij.IDInit(), (12, 32), image),
+    (ij.HiPPO(), (24, 24), image),
+    (ij.HiPPO("legt"), (24, 24), image),
+    (ij.S4D("inv", dtype="complex64"), (64,), plane),
+    (ij.MambaALog(), (1, 16), curves),
+    (ij.Gabor(), (15, 15, 1, 16), image),
+    (ij.DCT(), (4, 4, 1, 16), image),
+    (ij.HaarWavelet(), (4, 4, 1, 16), image),
+    (ij.STFT(), (64, 1, 33), image),
+    (ij.Sinusoidal(), (64, 48), image),
+    (ij.Rotary(), (64, 48), image),
+    (ij.ALiBi(), (8,), curves),
+    (ij.Toeplitz(ij.RandomNormal()), (24, 24), image),
+    (ij.Circulant(ij.RandomNormal()), (24, 24), image),
+    # matrices
+    (ij.Orthogonal(), SQUARE, spectrum),
+    (ij.Orthogonal(), SQUARE, plane),
+    (ij.DeltaOrthogonal(), (3, 3, 4, 4), image),
+    (ij.BlockOrthogonal(), (3, 3, 4, 4), image),
+    (ij.Spectral(distribution="normal"), (128, 64), spectrum),
+    (ij.Mimetic("query"), (24, 24), image),
+    # laws of laws
+    (ij.Scaled(ij.HeNormal(), 0.5), MANY, histogram),
+    (ij.Sum([ij.RandomUniform(), ij.Rademacher() * 0.1]), MANY, histogram),
+    (ij.Clipped(ij.RandomNormal(), -0.05, 0.1), MANY, histogram),
+    (ij.Cast(ij.RandomNormal(), "bfloat16"), MANY, histogram),
+    (ij.Masked(ij.RandomNormal(), "lower"), (24, 24), image),
+    (ij.Transposed(ij.Identity()), (24, 16), image),
+    (ij.BlockDiagonal(ij.GlorotUniform(), 4), (24, 24), image),
+    (ij.WithRow(ij.RandomNormal(), 0), (24, 24), image),
+    (ij.PerPart(ij.HeNormal(fan=Fan.fused(("f", "g"))), {"f": "ones"}), (24, 24), image),
+    (ij.PerLayer(ij.RandomNormal(), np.linspace(1, 0.1, 24)), (24, 24), image),
+    (ij.MuP(ij.HeNormal(), (16, 512)), MANY, histogram),
+    (ij.ICNR(ij.HeNormal(), 2), (3, 3, 2, 8), image),
+]
+# fmt: on
+
+
+def check_all_are_shown() -> int:
+    """Return how many laws there are, or say which has no picture."""
+    laws = [getattr(ij.laws, name) for name in dir(ij.laws)]
+    laws = [x for x in laws if isinstance(x, type) and issubclass(x, ij.Initializer)]
+    missing = {*laws} - {type(law) for law, _, _ in SHOWN}
+    if missing:
+        raise SystemExit(f"no picture of {sorted(x.__name__ for x in missing)}")
+    return len(laws)
+
+
+def promise(law: Any, shape: tuple[int, ...]) -> ij.Law | None:
+    """Return what a law promises, if it can."""
+    try:
+        return law.law(shape)
+    except TypeError:  # a composition whose law nobody knows
+        return None
+
+
+def furthest(x: np.ndarray, law: ij.Law | None) -> float:
+    """Return how far the draws are from the promised distribution, in units of chance.
+
+    sqrt(n) times Kolmogorov's distance, which chance alone takes above 2.4 once in
+    50,000 times; entries need not be independent of each other, nor have a cdf.
+    """
+    if law is None or law.cdf is None or np.iscomplexobj(x):
+        return 0.0
+    ordered = np.sort(x.ravel())
+    points = np.unique(ordered)
+    # a step of the law may lie a rounding beside the number that is drawn
+    above, below = (
+        law.cdf(np.nextafter(points, np.float32(end))) for end in (np.inf, -np.inf)
+    )
+    after = np.searchsorted(ordered, points, "right") / ordered.size
+    before = np.searchsorted(ordered, points, "left") / ordered.size
+    distance = max(np.max(after - above), np.max(below - before))
+    return float(distance * math.sqrt(ordered.size))
+
+
+def gallery(path: str) -> int:
+    """Draw every law, and return how many of them were held to a distribution."""
+    rows = math.ceil(len(SHOWN) / COLUMNS)
+    plt.rcParams.update({"font.size": 7, "axes.titlesize": 7.5})
+    figure, grid = plt.subplots(
+        rows, COLUMNS, figsize=(2.1 * COLUMNS, 1.9 * rows), layout="tight"
+    )
+    held = 0
+    for axes, (law, shape, picture) in zip(grid.flat, SHOWN, strict=False):
+        x = np.asarray(law(jax.random.clone(KEY), shape))
+        promised = promise(law, shape)
+        picture(axes, x, promised)
+        axes.set_title(title(law))
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.spines[["top", "right"]].set_visible(picture is image)
+        if picture is histogram and promised is not None and promised.cdf is not None:
+            held += 1
+            if (far := furthest(x, promised)) > 2.4:
+                raise SystemExit(f"{law!r} is {far:.1f} from its law")
+    for axes in grid.flat[len(SHOWN) :]:
+        axes.axis("off")
+    figure.savefig(path, dpi=110)
+    return held
+
+
+def title(law: Any) -> str:
+    """Return a law as it is written, cut where it is long."""
+    text = repr(law).replace("initializer=", "")
+    return text if len(text) <= 34 else f"{text[:31]}..."
+
+
+def main() -> None:
+    """Draw the gallery."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--plot", default="catalogue.png", help="where it is written")
+    path = parser.parse_args().plot
+    laws = check_all_are_shown()
+    held = gallery(path)
+    print(f"{laws} laws in {len(SHOWN)} pictures, {held} held to their cdf: {path}")
+
+
+if __name__ == "__main__":
+    main()
