@@ -65,7 +65,7 @@ def image(axes: Any, x: np.ndarray, law: ij.Law | None) -> None:
 
 
 def tiled(x: np.ndarray) -> np.ndarray:
-    """Return a kernel (window..., in, out) as one picture: filters beside each other."""
+    """Return a kernel (window..., in, out) as one picture, filter by filter."""
     if x.ndim == 1:
         return x[None]
     if x.ndim == 3:
@@ -176,7 +176,7 @@ SHOWN: list[tuple[Any, tuple[int, ...], Picture]] = [
     (ij.Transposed(ij.Identity()), (24, 16), image),
     (ij.BlockDiagonal(ij.GlorotUniform(), 4), (24, 24), image),
     (ij.WithRow(ij.RandomNormal(), 0), (24, 24), image),
-    (ij.PerPart(ij.HeNormal(fan=Fan.fused(("f", "g"))), {"f": "ones"}), (24, 24), image),
+    (ij.PerPart(ij.HeNormal(fan=Fan.fused(2)), {0: "ones"}), (24, 24), image),
     (ij.PerLayer(ij.RandomNormal(), np.linspace(1, 0.1, 24)), (24, 24), image),
     (ij.MuP(ij.HeNormal(), (16, 512)), MANY, histogram),
     (ij.ICNR(ij.HeNormal(), 2), (3, 3, 2, 8), image),
@@ -213,9 +213,8 @@ def furthest(x: np.ndarray, law: ij.Law | None) -> float:
     ordered = np.sort(x.ravel())
     points = np.unique(ordered)
     # a step of the law may lie a rounding beside the number that is drawn
-    above, below = (
-        law.cdf(np.nextafter(points, np.float32(end))) for end in (np.inf, -np.inf)
-    )
+    ends = np.float32([np.inf, -np.inf])
+    above, below = (law.cdf(np.nextafter(points, end)) for end in ends)
     after = np.searchsorted(ordered, points, "right") / ordered.size
     before = np.searchsorted(ordered, points, "left") / ordered.size
     distance = max(np.max(after - above), np.max(below - before))

@@ -18,15 +18,17 @@ LAST_LINES = {
     r"loss [\d.]+ to [\d.]+, and [\d.]+ to [\d.]+",
     "mup_sweep": r"muP: scales within 1\.[0-2]\d*x over widths 64 to 2048; "
     r"standard: \d+\.\dx",
+    "catalogue": r"\d+ laws in \d+ pictures, \d+ held to their cdf: catalogue.png",
     "ensemble": r"32 members on 8 devices, each as it is alone: "
     r"spread [\d.]+ at the data, [\d.]+ away from it",
 }
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_an_example_runs(path):
+def test_an_example_runs(path, tmp_path):
     done = subprocess.run(
         [sys.executable, str(path)],
+        cwd=tmp_path,
         capture_output=True,
         text=True,
         timeout=300,

@@ -54,7 +54,8 @@ class Rademacher(Initializer):
 
     def _law(self, shape: Shape, dtype: np.dtype[Any]) -> Law:
         needs(dtype, "float")
-        return Law(0.0, 1.0, -1.0, 1.0)
+        cdf = partial(_step_cdf, np.array([-1.0, 1.0]), np.array([0.0, 0.5, 1.0]))
+        return Law(0.0, 1.0, -1.0, 1.0, cdf=cdf)
 
 
 def signs(key: jax.Array, shape: Shape, dtype: Any) -> jax.Array:
