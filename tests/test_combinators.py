@@ -226,7 +226,9 @@ CLIPPED = [
 ]
 
 
-@pytest.mark.parametrize(("law", "reference", "low", "high"), CLIPPED, ids=repr)
+@pytest.mark.parametrize(
+    ("law", "reference", "low", "high"), CLIPPED, ids=range(len(CLIPPED))
+)
 def test_a_clipped_law_has_the_moments_of_its_entries(law, reference, low, high):
     init = ij.Clipped(law, low, high)
     promise, expected = init.law((300, 300)), rectified(reference, low, high)
