@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import special, stats
-from tools import assert_moments, assert_same_bits, root, wide
+from tools import assert_moments, assert_same_bits, root, wide, written
 
 import initjax as ij
 from initjax._core.samplers import fine_unit
@@ -35,7 +35,7 @@ def sample(init, dtype="float32", n=N):
     ("init", "theirs", "dtype"),
     [(*pair, "float32") for pair in CONTINUOUS]
     + [(*pair, "float64") for pair in CONTINUOUS[::2]],
-    ids=str,
+    ids=written,
 )
 def test_draws_follow_scipys_law(init, theirs, dtype):
     """By Kolmogorov-Smirnov, and by the shares beyond quantiles of both tails."""
@@ -47,7 +47,7 @@ def test_draws_follow_scipys_law(init, theirs, dtype):
         assert abs(np.mean(x > theirs.ppf(1 - p)) - p) < error
 
 
-@pytest.mark.parametrize(("init", "theirs"), CONTINUOUS, ids=repr)
+@pytest.mark.parametrize(("init", "theirs"), CONTINUOUS, ids=written)
 def test_law_promises_scipys_law(init, theirs):
     law, no_std = init.law((3,)), not np.isfinite(theirs.std())
     x = theirs.ppf(np.linspace(0.01, 0.99, 21))
