@@ -61,6 +61,21 @@ def test_operators_make_scaled_laws_and_sums(name):
     assert made == expected
 
 
+SHORT = {
+    "masked": (ij.masked(HE, "upper"), ij.Masked(HE, "upper")),
+    "clipped": (ij.clipped(HE, -1, 2), ij.Clipped(HE, -1, 2)),
+    "cast": (ij.cast(HE, "bfloat16"), ij.Cast(HE, "bfloat16")),
+    "transposed": (ij.transposed(HE, (1, 0)), ij.Transposed(HE, (1, 0))),
+    "block_diagonal": (ij.block_diagonal(HE, 2), ij.BlockDiagonal(HE, 2)),
+}
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_combinators_have_short_names(name):
+    made, expected = SHORT[name]
+    assert made == expected
+
+
 FACTOR = "the other factor of a law is a number; give one, or add laws by +."
 OPERANDS = [
     (lambda: ONES * HE, f"Ones() * {HE!r}: {FACTOR}"),

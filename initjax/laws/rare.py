@@ -3,6 +3,11 @@
 from .bias import prior_bias as prior_bias
 from .bilinear import Bilinear as Bilinear
 from .block_orthogonal import BlockOrthogonal as BlockOrthogonal
+from .combinators import block_diagonal as block_diagonal
+from .combinators import cast as cast
+from .combinators import clipped as clipped
+from .combinators import masked as masked
+from .combinators import transposed as transposed
 from .continuous import Laplace as Laplace
 from .continuous import LogUniform as LogUniform
 from .convolution_aware import ConvolutionAware as ConvolutionAware
