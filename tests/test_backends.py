@@ -1,4 +1,4 @@
-"""What accelerators are given is lowered for each of them; it runs on the CPU alone."""
+"""What is compiled is lowered for every platform; it runs on the CPU alone."""
 
 import jax
 import jax.numpy as jnp
@@ -10,18 +10,18 @@ from tools import root
 import initjax as ij
 from initjax._engine.program import function_of
 
-PLATFORMS = ("cuda", "rocm", "tpu")
+PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 
 
 def lowered(fun, *args):
-    """The types of what a function returns, after it is lowered for accelerators."""
+    """The types of what a function returns, after it is lowered for all platforms."""
     made = export.export(fun, platforms=PLATFORMS)(*args)
     assert made.platforms == PLATFORMS
     return made.out_avals
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_a_law_is_lowered_for_accelerators(case):
+def test_a_law_is_lowered_for_all_platforms(case):
     (x,) = lowered(jax.jit(lambda key: case.init(key, case.shape)), root())
     assert x.shape == case.shape
 

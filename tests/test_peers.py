@@ -5,13 +5,14 @@ where the library itself is installed, its own draws are held to our law as well
 """
 
 import math
+import re
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
-from tools import assert_moments, root
+from tools import assert_moments, assert_refused, root
 
 import initjax as ij
 from initjax import Fan, presets
@@ -406,6 +407,46 @@ def test_delta_orthogonal_kernels_are_jaxs_and_tf1s():
     ]:
         centre = np.asarray(init(root(), (3, 3, 4, 8)))[1, 1]
         np.testing.assert_allclose(centre @ centre.T, gain**2 * np.eye(4), atol=1e-5)
+
+
+WRONG = [
+    (
+        lambda: HAIKU.VarianceScaling(mode="fan_out", fan_in_axes=0),
+        "presets.haiku.VarianceScaling(mode='fan_out'): fan_in_axes goes with "
+        "'fan_in'; give fan=Fan(in_axes, out_axes).",
+    ),
+    (
+        lambda: MLX.sparse(0.5, mean=1.0),
+        "presets.mlx.sparse(mean=1.0): a sparse law is centred; give mean=0.",
+    ),
+    (
+        lambda: TORCH.layers("hwio"),
+        "presets.torch.layers: layout must be 'io' or 'oi', got 'hwio'.",
+    ),
+    (lambda: TORCH.recurrent(0), "hidden=0: needs whole numbers >= 1; count them."),
+    (lambda: MLX.embedding(-4), "dims=-4: needs whole numbers >= 1; count them."),
+    (lambda: TIMM.head_bias(0), "classes=0: needs whole numbers >= 1; count them."),
+    (
+        lambda: PRAXIS.XavierWithFixupParams(depth=0),
+        "depth=0: needs whole numbers >= 1; count them.",
+    ),
+    (lambda: LINGVO.Category(0), "scale=0: needs whole numbers >= 1; count them."),
+    (lambda: TORCH.xavier_normal(0), "gain=0: must be a finite number > 0."),
+    (lambda: PRAXIS.Xavier(-1), "scale=-1: must be a finite number > 0."),
+    (
+        lambda: TORCH.kaiming_uniform(nonlinearity="relo"),
+        re.compile(r"gain\('relo'\): .* did you mean 'relu'.*"),
+    ),
+    (
+        lambda: TORCH.kaiming_uniform(mode="fan_avg2"),
+        re.compile(r"VarianceScaling\(mode='fan_avg2'\): must be one of .*"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), WRONG, ids=range(len(WRONG)))
+def test_wrong_arguments_of_presets_are_value_errors(call, message):
+    assert_refused(call, ValueError, message)
 
 
 # -- the libraries themselves ----------------------------------------------------------

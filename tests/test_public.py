@@ -43,9 +43,10 @@ def test_all_is_every_public_name_in_order():
     assert not hasattr(initjax, "setup")
 
 
+PRESETS = [getattr(initjax.presets, name) for name in public(initjax.presets)]
 DOCUMENTED = {
     f"{module.__name__}.{name}": getattr(module, name)
-    for module in (initjax, initjax.laws, initjax.nn, initjax.recipes)
+    for module in (initjax, initjax.laws, initjax.nn, initjax.recipes, *PRESETS)
     for name in public(module)
     if getattr(getattr(module, name), "__module__", "").startswith("initjax")
     or inspect.ismodule(getattr(module, name))

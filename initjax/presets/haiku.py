@@ -7,6 +7,7 @@ from typing import Any, Literal
 from .. import laws
 from .._core.promise import TRUNCATED_AT_2_STDDEV
 from .._fans import Fan
+from .numbers import squared
 
 Mode = Literal["fan_in", "fan_out", "fan_avg"]
 Distribution = Literal["truncated_normal", "normal", "uniform"]
@@ -53,7 +54,7 @@ def TruncatedNormal(
 def UniformScaling(scale: float = 1.0, **law: Any) -> laws.VarianceScaling:
     """Return U(-a, a), a = scale sqrt(3 / n), n all sizes but the last multiplied."""
     law = {"fan": Fan((), -1), **law}
-    return laws.VarianceScaling(scale * scale, "fan_in", "uniform", **law)
+    return laws.VarianceScaling(squared(scale=scale), "fan_in", "uniform", **law)
 
 
 def VarianceScaling(

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from .. import laws
+from .numbers import counted, squared
 from .praxis import Constant as Constant
 from .praxis import Gaussian as Gaussian
 from .praxis import GaussianSqrtDim as GaussianSqrtDim
@@ -33,12 +34,12 @@ def UniformPositive(scale: float = 1.0, **law: Any) -> laws.RandomUniform:
 
 def Category(scale: int = 2, **law: Any) -> laws.Categorical:
     """Return the numbers 0, ..., scale - 1, equally likely."""
-    return laws.Categorical(tuple(range(scale)), **law)
+    return laws.Categorical(tuple(range(counted(scale=scale))), **law)
 
 
 def GeoMeanXavier(scale: float = 1.0, **law: Any) -> laws.VarianceScaling:
     """Return U(-a, a), a = scale sqrt(3 / sqrt(fan_in fan_out))."""
-    return laws.VarianceScaling(scale * scale, "fan_geo_avg", "uniform", **law)
+    return laws.VarianceScaling(squared(scale=scale), "fan_geo_avg", "uniform", **law)
 
 
 def KaimingUniformFanInRelu(scale: float = 1.0, **law: Any) -> laws.VarianceScaling:

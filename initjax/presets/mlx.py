@@ -10,6 +10,7 @@ import math
 from typing import Any, Literal
 
 from .. import laws
+from .numbers import counted, squared
 
 Mode = Literal["fan_in", "fan_out"]
 
@@ -36,26 +37,28 @@ def identity(**law: Any) -> laws.Identity:
 
 def glorot_normal(gain: float = 1.0, **law: Any) -> laws.VarianceScaling:
     """Return N(0, std^2), std = gain sqrt(2 / (fan_in + fan_out)); it is not cut."""
-    return laws.VarianceScaling(gain * gain, "fan_avg", "untruncated_normal", **law)
+    return laws.VarianceScaling(
+        squared(gain=gain), "fan_avg", "untruncated_normal", **law
+    )
 
 
 def glorot_uniform(gain: float = 1.0, **law: Any) -> laws.VarianceScaling:
     """Return U(-a, a), a = gain sqrt(6 / (fan_in + fan_out))."""
-    return laws.VarianceScaling(gain * gain, "fan_avg", "uniform", **law)
+    return laws.VarianceScaling(squared(gain=gain), "fan_avg", "uniform", **law)
 
 
 def he_normal(
     mode: Mode = "fan_in", gain: float = 1.0, **law: Any
 ) -> laws.VarianceScaling:
     """Return N(0, std^2), std = gain / sqrt(fan): gain 1, not sqrt(2)."""
-    return laws.VarianceScaling(gain * gain, mode, "untruncated_normal", **law)
+    return laws.VarianceScaling(squared(gain=gain), mode, "untruncated_normal", **law)
 
 
 def he_uniform(
     mode: Mode = "fan_in", gain: float = 1.0, **law: Any
 ) -> laws.VarianceScaling:
     """Return U(-a, a), a = gain sqrt(3 / fan): gain 1, not sqrt(2)."""
-    return laws.VarianceScaling(gain * gain, mode, "uniform", **law)
+    return laws.VarianceScaling(squared(gain=gain), mode, "uniform", **law)
 
 
 def sparse(
@@ -94,4 +97,4 @@ def linear(**law: Any) -> laws.VarianceScaling:
 
 def embedding(dims: int, **law: Any) -> laws.RandomNormal:
     """Return what `nn.Embedding` of `dims` features begins with: N(0, 1 / dims)."""
-    return laws.RandomNormal(0.0, 1 / math.sqrt(dims), **law)
+    return laws.RandomNormal(0.0, 1 / math.sqrt(counted(dims=dims)), **law)

@@ -11,6 +11,7 @@ from typing import Any
 from .. import laws
 from .._core.promise import TRUNCATED_AT_2_STDDEV
 from .._fans import Fan
+from .numbers import counted, squared
 
 _CUT = TRUNCATED_AT_2_STDDEV**2  # what cutting takes of the variance
 _NORMAL = "untruncated_normal"
@@ -39,60 +40,63 @@ def TruncatedGaussian(scale: Any = 1.0, **law: Any) -> laws.TruncatedNormal:
 
 def Xavier(scale: float = 1.0, **law: Any) -> laws.VarianceScaling:
     """Return U(-a, a), a = scale sqrt(6 / (fan_in + fan_out))."""
-    return laws.VarianceScaling(scale * scale, "fan_avg", "uniform", **law)
+    return laws.VarianceScaling(squared(scale=scale), "fan_avg", "uniform", **law)
 
 
 def XavierWithFixupParams(
     scale: float = 1.0, depth: int = 1, layers_per_residual_block: int = 1, **law: Any
 ) -> laws.VarianceScaling:
     """Return `Xavier` of scale depth^(-1 / (2 layers_per_residual_block))."""
-    return Xavier(scale * depth ** (-0.5 / layers_per_residual_block), **law)
+    many = counted(layers_per_residual_block=layers_per_residual_block)
+    return Xavier(scale * counted(depth=depth) ** (-0.5 / many), **law)
 
 
 def GaussianSqrtDim(scale: float = 1.0, **law: Any) -> laws.VarianceScaling:
     """Return N(0, scale^2 / n), n the first size."""
-    return laws.VarianceScaling(scale * scale, "fan_in", _NORMAL, **_DIM, **law)
+    return laws.VarianceScaling(squared(scale=scale), "fan_in", _NORMAL, **_DIM, **law)
 
 
 def UniformSqrtDim(scale: float = 1.0, **law: Any) -> laws.VarianceScaling:
     """Return U(-a, a), a = scale / sqrt(n), n the first size."""
-    return laws.VarianceScaling(scale * scale / 3, "fan_in", "uniform", **_DIM, **law)
+    return laws.VarianceScaling(
+        squared(scale=scale) / 3, "fan_in", "uniform", **_DIM, **law
+    )
 
 
 def TruncatedGaussianSqrtDim(scale: float = 1.0, **law: Any) -> laws.VarianceScaling:
     """Return N(0, scale^2 / n) cut at two standard deviations, n the first size."""
-    return laws.VarianceScaling(scale * scale * _CUT, **_DIM, **law)
+    return laws.VarianceScaling(squared(scale=scale) * _CUT, **_DIM, **law)
 
 
 def GaussianSqrtFanIn(scale: float = 1.0, **law: Any) -> laws.VarianceScaling:
     """Return N(0, scale^2 / fan_in)."""
-    return laws.VarianceScaling(scale * scale, "fan_in", _NORMAL, **law)
+    return laws.VarianceScaling(squared(scale=scale), "fan_in", _NORMAL, **law)
 
 
 def GaussianSqrtFanOut(scale: float = 1.0, **law: Any) -> laws.VarianceScaling:
     """Return N(0, scale^2 / fan_out)."""
-    return laws.VarianceScaling(scale * scale, "fan_out", _NORMAL, **law)
+    return laws.VarianceScaling(squared(scale=scale), "fan_out", _NORMAL, **law)
 
 
 def GaussianSqrtFanAvg(scale: float = 1.0, **law: Any) -> laws.VarianceScaling:
     """Return N(0, std^2), std = scale sqrt(2 / (fan_in + fan_out))."""
-    return laws.VarianceScaling(scale * scale, "fan_avg", _NORMAL, **law)
+    return laws.VarianceScaling(squared(scale=scale), "fan_avg", _NORMAL, **law)
 
 
 def TruncatedGaussianSqrtFanIn(scale: float = 1.0, **law: Any) -> laws.VarianceScaling:
     """Return N(0, scale^2 / fan_in) cut at two standard deviations."""
-    return laws.VarianceScaling(scale * scale * _CUT, "fan_in", **law)
+    return laws.VarianceScaling(squared(scale=scale) * _CUT, "fan_in", **law)
 
 
 def TruncatedGaussianSqrtFanOut(scale: float = 1.0, **law: Any) -> laws.VarianceScaling:
     """Return N(0, scale^2 / fan_out) cut at two standard deviations."""
-    return laws.VarianceScaling(scale * scale * _CUT, "fan_out", **law)
+    return laws.VarianceScaling(squared(scale=scale) * _CUT, "fan_out", **law)
 
 
 def UniformUnitScaling(scale: float = 1.0, **law: Any) -> laws.VarianceScaling:
     """Return U(-a, a), a = scale sqrt(3 / n), n all sizes but the last multiplied."""
     law = {"fan": Fan((), -1), **law}
-    return laws.VarianceScaling(scale * scale, "fan_in", "uniform", **law)
+    return laws.VarianceScaling(squared(scale=scale), "fan_in", "uniform", **law)
 
 
 def UniformSqrtFanAvg(scale: float = 1.0, **law: Any) -> laws.VarianceScaling:

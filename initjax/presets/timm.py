@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from .. import laws
 from .._fans import Fan
+from .numbers import counted
 from .torch import trunc_normal as trunc_normal
 
 Mode = Literal["fan_in", "fan_out", "fan_avg"]
@@ -47,4 +48,4 @@ def qkv_moco(**law: Any) -> laws.VarianceScaling:
 
 def head_bias(classes: int, **law: Any) -> laws.Constant:
     """Return the head's bias of the "nlhb" variants: -log(classes)."""
-    return laws.Constant(-math.log(classes), **law)
+    return laws.Constant(-math.log(counted(classes=classes)), **law)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
+from dataclasses import replace
 from typing import Any, Literal
 
 from .. import laws
@@ -12,6 +12,7 @@ from .._fans.beside import Beside
 from .._rules.rules import Rules, Spec
 from ..laws.gains import gain as _gain
 from ..laws.with_row import with_row
+from .numbers import counted, squared
 
 Mode = Literal["fan_in", "fan_out"]
 
@@ -62,12 +63,14 @@ def dirac(groups: int = 1, **law: Any) -> laws.Dirac:
 
 def xavier_uniform(gain: float = 1.0, **law: Any) -> laws.VarianceScaling:
     """Return U(-a, a), a = gain sqrt(6 / (fan_in + fan_out))."""
-    return laws.VarianceScaling(gain * gain, "fan_avg", "uniform", **law)
+    return laws.VarianceScaling(squared(gain=gain), "fan_avg", "uniform", **law)
 
 
 def xavier_normal(gain: float = 1.0, **law: Any) -> laws.VarianceScaling:
     """Return N(0, std^2), std = gain sqrt(2 / (fan_in + fan_out)); it is not cut."""
-    return laws.VarianceScaling(gain * gain, "fan_avg", "untruncated_normal", **law)
+    return laws.VarianceScaling(
+        squared(gain=gain), "fan_avg", "untruncated_normal", **law
+    )
 
 
 def kaiming_uniform(
@@ -150,7 +153,7 @@ def recurrent(hidden: int, **law: Any) -> laws.RandomUniform:
         hidden: h, the size of the hidden state; kernels and biases alike.
         **law: seed, dtype, fan.
     """
-    limit = 1 / math.sqrt(hidden)
+    limit = 1 / math.sqrt(counted(hidden=hidden))
     return laws.RandomUniform(-limit, limit, **law)
 
 
@@ -191,7 +194,7 @@ def layers(layout: Literal["io", "oi"] = "io") -> Rules:
         ("**/{bias,b}", Spec(law, fan=Beside("{kernel,weight,w}"))),
     ]
     specs = ((pattern, _spec(what)) for pattern, what in optional)
-    return Rules([(p, dataclasses.replace(s, optional=True)) for p, s in specs])
+    return Rules([(p, replace(s, optional=True)) for p, s in specs])
 
 
 def _spec(what: Any) -> Spec:
