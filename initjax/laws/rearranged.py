@@ -149,8 +149,13 @@ def transposed(
     order: tuple[int, ...],
 ) -> jax.Array:
     """Draw a shape, and put its axes in another order."""
-    del shape
-    return jnp.transpose(sample(draw, key, drawn, dtype, numbers), order)
+    x = sample(draw, key, drawn, dtype, numbers)
+    if not draw.elementwise or 0 in shape:
+        return jnp.transpose(x, order)
+    # one index an element fuses with the draw; from jaxlib 0.12 on a transpose does not
+    places = map(order.index, range(len(shape)))
+    index = tuple(lax.broadcasted_iota(jnp.int32, shape, axis) for axis in places)
+    return x.at[index].get(mode="promise_in_bounds")
 
 
 def _count(value: Any) -> int:
