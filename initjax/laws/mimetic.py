@@ -164,8 +164,10 @@ def mimetic(
         noise_key, sign_key = split_in_two(key)
         noise = samplers.normal(noise_key, (d, d), beta.dtype, stddev)
         u, s, vt = jnp.linalg.svd(noise + beta * jnp.eye(d, dtype=beta.dtype))
-        # fair signs, the same on both sides: a solver's are not
-        scale = jnp.sqrt(s[None, :k]) * signs(sign_key, (1, k), beta.dtype)
+        # fair signs, the same in both weights: a solver's depend on how it is called
+        largest = jnp.take_along_axis(u, jnp.argmax(jnp.abs(u), 0)[None], 0)[:, :k]
+        fair = signs(sign_key, (1, k), beta.dtype) * jnp.sign(largest)
+        scale = jnp.sqrt(s[None, :k]) * fair
         return (u if is_left else vt.T)[:, :k] * scale
 
     x = jax.vmap(one)(jax.random.split(key, many))
