@@ -71,10 +71,10 @@ class Sum(Initializer):
 
     Term i is drawn on the stream of its clone by i; all are added in float32 at least
     and rounded once. Mean the sum of the means, standard deviation the root of the sum
-    of squares. Bounds add, and rounding keeps them unless a number
-    is traced. The cdf is known where one term alone has spread, or all that have are
-    normal. Two terms that differ from entry to entry, such as two arrays, have a law if
-    nothing is random.
+    of squares. Bounds add, and rounding keeps them unless a number is traced. The cdf
+    is known where one term alone has spread, or all that have are normal. Where two
+    terms differ from entry to entry, such as two arrays, or do not say, the law is
+    known if nothing is random.
 
     Any shape that all terms fill; float and complex dtypes.
 
@@ -86,8 +86,8 @@ class Sum(Initializer):
 
     Raises:
         ValueError: Terms with several dtypes.
-        TypeError: No sequence of terms; an integer or bool dtype. `law(shape)` if two
-            terms differ from entry to entry.
+        TypeError: No sequence of terms; an integer or bool dtype. `law(shape)` where
+            it is not known.
     """
 
     initializers: Any = needed(_terms)
