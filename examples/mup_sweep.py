@@ -1,6 +1,6 @@
 """The maximal update parametrization: widths grow, activations and rates stay.
 
-An MLP and a transformer are trained by SGD at widths 64 to 2048, all at one learning
+An MLP and a transformer are trained by SGD at widths 64 to 1024, all at one learning
 rate, in the standard parametrization and in muP: `ij.mup_rules` makes the weights, and
 `ij.mup_learning_rates` the factors that optax multiplies its updates by. At the base
 width, 64, both are the same model, bit for bit. Then a learning rate is chosen at three
@@ -45,7 +45,7 @@ from initjax import Fan
 
 CONSOLE = Console(width=116, highlight=False)  # fixed: a piped table stays readable
 BASE = 64
-WIDTHS = (64, 128, 256, 512, 1024, 2048)
+WIDTHS = (64, 128, 256, 512, 1024)
 STEPS = (1, 10)  # after which activations are looked at
 LIMIT = 1.3  # how far apart muP's scales may be, largest over smallest
 GROWTH = 5.0  # how much more the widest standard model changes at least
@@ -258,7 +258,7 @@ def step(
 def start(model: Model, width: int, name: str, key: jax.Array) -> tuple[Params, Params]:
     """Return several models, stacked, and the factors of their learning rate."""
     rules, factors = parametrize(model, width, name)
-    count = min(16, max(WIDTHS) // width)  # the narrower, the more one differs
+    count = min(16, 2 * max(WIDTHS) // width)  # the narrower, the more one differs
     return ij.init_ensemble(rules, model.tree(width), key, count), factors
 
 

@@ -23,7 +23,6 @@ from tools import (
 
 import initjax as ij
 from initjax._core import compile as programs
-from initjax.laws import rare
 from initjax.laws.wrapper import Wrapper
 
 KINDS = {  # the columns of README's table
@@ -49,7 +48,11 @@ README = (pathlib.Path(__file__).parents[1] / "README.md").read_text()
 OF_SCALE_ALONE = {"Ones", "Constant"}  # float8_e8m0fnu has neither sign nor zero
 FEW = """
     bool int32 bfloat16 float8_e4m3fn float64 float8_e8m0fnu complex64
-""".split()  # for rarer laws, whose dtypes go the way of the others'
+""".split()
+EVERY = {  # laws of their own samplers, to which the dtypes of all others go
+    *("Zeros", "Constant", "Identity", "RandomNormal", "RandomUniform"),
+    *("TruncatedNormal", "VarianceScaling", "Orthogonal"),
+}
 
 
 def readmes_table():
@@ -67,7 +70,7 @@ CELLS = [
     )
     for name, kind in itertools.product(FILLS, KINDS)
     for dtype in KINDS[kind]
-    if dtype in FEW or not hasattr(rare, name)
+    if dtype in FEW or name in EVERY
 ]
 
 

@@ -16,7 +16,7 @@ LAST_LINES = {
     "hold their law on 1 and 8 devices",
     "equinox_reinit": r"all 12 encoder arrays kept twice; the new heads learn: "
     r"loss [\d.]+ to [\d.]+, and [\d.]+ to [\d.]+",
-    "mup_sweep": r"muP: scales within 1\.[0-2]\d*x over widths 64 to 2048; "
+    "mup_sweep": r"muP: scales within 1\.[0-2]\d*x over widths 64 to 1024; "
     r"standard: \d+\.\dx",
     "catalogue": r"\d+ laws in \d+ pictures, \d+ held to their cdf: catalogue.png",
     "ensemble": r"32 members on 8 devices, each as it is alone: "

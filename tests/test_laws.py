@@ -308,17 +308,16 @@ SIDES = {
     "wide": (2, 8, 32), "row": (1, 7), "one": (1, 1),
     "panels": (131, 131),
 }  # fmt: skip
-PRECISION = {"float16": 1e-2, "bfloat16": 1e-2, "float64": 1e-13, "complex128": 1e-13}
+PRECISION = {"bfloat16": 1e-2, "float64": 1e-13, "complex128": 1e-13}
 
 
 @METHODS
-@pytest.mark.parametrize(
-    "dtype", ["float32", "complex64", "float64", "complex128", "bfloat16", "float16"]
-)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex128", "bfloat16"])
 def test_orthogonal_rows_or_columns(dtype, method):
     init = ij.Orthogonal(gain=2.0, method=method)
     with wide(dtype):
-        sides = SIDES if dtype == "float32" else ("wide", "panels")
+        few = ("wide", "panels") if dtype == "float64" else ("wide",)
+        sides = SIDES if dtype == "float32" else few
         drawn = {what: init(root(), SIDES[what], dtype) for what in sides}
     for what, q in drawn.items():
         assert q.dtype == dtype
