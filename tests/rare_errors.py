@@ -54,6 +54,9 @@ VALUES: dict = {
     "Ring(part='nu')": "must be one of ('eigenvalue', 'nu_log', 'theta_log').",
     "random_fourier(bandwidth=0)": "must be a finite number > 0.",
     # peers' laws
+    "Dirac(fan=Fan(in_axes=(-2,), out_axes=(-1,), groups=3), groups=2)": (
+        "has groups=2, its fan 3; give both alike."
+    ),
     "Dirac(groups=0)": "must be a whole number >= 1; give that of the convolution.",
     "Dirac()(key, shape=(3, 3))": (
         "needs a convolution kernel of rank 3, 4 or 5, got rank 2; "

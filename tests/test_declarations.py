@@ -171,3 +171,38 @@ def test_parts_of_a_law_of_ones_own_are_independent(parts):
     first, second = x[:100].ravel(), x[-100:].ravel()
     assert abs(np.corrcoef(first, second)[0, 1]) < 5 / np.sqrt(first.size)
     assert len(np.unique(x)) > x.size - 5  # a chance meeting or two of 24-bit numbers
+
+
+KERNELS = {  # laws that are written for (window..., in, out)
+    "identity": (ij.Identity(shift=1), (5, 4)),
+    "delta": ij.DeltaOrthogonal(method="qr"),
+    "dirac": ij.Dirac(2, gain=3.0),
+    "bilinear": ij.Bilinear(),
+    "aware": ij.ConvolutionAware(),
+}
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_a_law_of_kernels_follows_the_axes_that_are_declared(name):
+    """Also layer by layer, and where several axes are the outputs."""
+    init = KERNELS[name]
+    init, shape = init if isinstance(init, tuple) else (init, (3, 3, 2, 6))
+    rank = len(shape)
+    usual = init(root(), shape)
+    turned = (rank - 1, rank - 2, *range(rank - 2))
+    fan = Fan(1, 0)
+    theirs = dataclasses.replace(init, fan=fan)
+    shapes = tuple(shape[axis] for axis in turned)
+    assert_same_bits(theirs(root(), shapes), usual.transpose(turned))
+    law = theirs.law(shapes)
+    assert law.fans == fan.fans(shapes)
+    assert dataclasses.replace(law, fans=None) == dataclasses.replace(
+        init.law(shape), fans=None
+    )
+    split = dataclasses.replace(init, fan=Fan(-3, (-2, -1)))
+    heads = (*shape[:-1], 2, shape[-1] // 2)
+    assert_same_bits(split(root(), heads), usual.reshape(heads))
+    stack = dataclasses.replace(init, fan=Fan.stacked(0, of=fan))(root(), (2, *shapes))
+    usual = dataclasses.replace(init, fan=Fan.stacked(0))(root(), (2, *shape))
+    moved = tuple(1 + axis for axis in turned)
+    assert_same_bits(stack, usual.transpose(0, *moved))

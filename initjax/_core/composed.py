@@ -14,6 +14,9 @@ from jax import lax
 
 from .._errors import Refused
 from .._fans.declaration import Declaration, Parts, part_shapes
+from .._fans.fan import Fan
+from .._fans.given import Given
+from .._fans.roles import Roles, kernel_shape, roles_of
 from .bits import fold_in_block
 from .compile import Draw
 from .names import is_built_in
@@ -40,6 +43,8 @@ class Config(Protocol):
 
     def _is_whole(self) -> bool: ...
 
+    def _reads_kernel(self) -> bool: ...
+
     def _divided(self, parts: Parts) -> Sequence[Config]: ...
 
 
@@ -60,15 +65,45 @@ def draw_of(config: Config, shape: Shape, dtype: np.dtype[Any]) -> Draw:
 
 def _fitting(config: Config, shape: Shape, dtype: np.dtype[Any]) -> Draw:
     """Return the draw of one weight, or refuse a law that the dtype cannot hold."""
-    draw = config._draw(shape, dtype)
+    draw = _in_order(config, shape, dtype)
     checks = draw.random and is_built_in(type(config)) and not is_traced(config)
     if checks and jnp.issubdtype(dtype, jnp.inexact):
         try:
-            law = config._law(shape, dtype)
+            law = _law_in_order(config, shape, dtype)
         except Refused:  # a wrapped law without promise
             return draw
         check_fit(law, dtype)
     return draw
+
+
+def _in_order(config: Config, shape: Shape, dtype: np.dtype[Any]) -> Draw:
+    """Return the draw of one weight, its axes where the declaration has them."""
+    if (roles := _other_roles(config, shape)) is None:
+        return config._draw(shape, dtype)
+    kernel, stored = _kernel_of(config, shape), kernel_shape(shape, roles)
+    draw = kernel._draw(stored, dtype)
+    options = (("draw", draw._replace(numbers=())), ("roles", roles))
+    return draw._replace(sampler=laid_out, options=options)
+
+
+def _law_in_order(config: Config, shape: Shape, dtype: np.dtype[Any]) -> Law:
+    if (roles := _other_roles(config, shape)) is None:
+        return config._law(shape, dtype)
+    return _kernel_of(config, shape)._law(kernel_shape(shape, roles), dtype)
+
+
+def _other_roles(config: Config, shape: Shape) -> Roles | None:
+    """Return the roles of axes that are not (window..., in, out), where that counts."""
+    if not (config._reads_kernel() and isinstance(config.fan, Fan)):
+        return None
+    roles = roles_of(config.fan, shape)
+    usual = sum(roles, ()) == tuple(range(len(shape))) and len(roles.outputs) == 1
+    return None if usual and len(roles.inputs) == 1 else roles
+
+
+def _kernel_of(config: T, shape: Shape) -> T:
+    """Return the law of the same kernel as (window..., in, out), at its fans."""
+    return _with_fan(config, Given(*config.fan._fans(shape)))
 
 
 def law_of(config: Config, shape: Shape, dtype: np.dtype[Any]) -> Law:
@@ -84,7 +119,7 @@ def law_of(config: Config, shape: Shape, dtype: np.dtype[Any]) -> Law:
     if (axes := fan.blocks(shape)) and config._is_blockwise():
         law = law_of(_with_fan(config, fan.block(shape)), _one(shape, axes), dtype)
     else:
-        law = config._law(shape, dtype)
+        law = _law_in_order(config, shape, dtype)
     # one that draws a smaller weight knows its fans
     return dataclasses.replace(law, fans=law.fans or fans)
 
@@ -151,6 +186,16 @@ def folded(config: Config, draw: Draw) -> Draw:
     return draw._replace(
         sampler=on_stream, numbers=(words, *draw.numbers), options=options, folded=True
     )
+
+
+def laid_out(
+    key: Any, shape: Shape, dtype: Any, *numbers: Any, draw: Draw, roles: Roles
+) -> jax.Array:
+    """Draw a kernel (window..., in, out), and put its axes where they belong."""
+    x = sample(draw, key, kernel_shape(shape, roles), dtype, numbers)
+    order = sum(roles, ())
+    x = x.reshape(tuple(shape[axis] for axis in order))
+    return x.transpose(tuple(map(order.index, range(len(shape)))))
 
 
 def on_stream(

@@ -247,6 +247,10 @@ class Initializer(Constructed, Value, Operators):
         """Tell whether `fan` divides what the law is made of, not the law itself."""
         return False
 
+    def _reads_kernel(self) -> bool:
+        """Tell whether the law is written for (window..., in, out), whatever `fan`."""
+        return False
+
     def _is_made_with(self, other: Initializer) -> bool:
         """Tell whether weights of both laws are one draw: they share a stream."""
         del other

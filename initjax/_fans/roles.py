@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from .declaration import Declaration, Shape
@@ -31,3 +32,9 @@ def roles_of(of: Declaration | None, shape: Shape) -> Roles:
         inputs, outputs = tuple(every[-2:-1]), tuple(every[-1:])
     window = tuple(a for a in every if a not in (*inputs, *outputs))
     return Roles(window, inputs, outputs)
+
+
+def kernel_shape(shape: Shape, roles: Roles) -> Shape:
+    """Return the shape of a weight as (window..., in, out)."""
+    window, *rest = (tuple(shape[axis] for axis in axes) for axes in roles)
+    return (*window, *map(math.prod, rest))

@@ -25,8 +25,8 @@ class Bilinear(Table):
     is for one channel per group, a kernel (h, w, 1, channels); with `diagonal` only
     pairs of equal channels have it, for a kernel (h, w, channels, channels).
 
-    Shapes (window..., in, out) of rank 3, 4 or 5; float and complex dtypes; the key is
-    ignored.
+    Shapes (window..., in, out) of rank 3, 4 or 5, or as `fan` declares; float and
+    complex dtypes; the key is ignored.
 
     Args:
         diagonal: Whether channels are kept apart.
@@ -44,6 +44,9 @@ class Bilinear(Table):
 
     _: KW_ONLY
     diagonal: bool = checked(False, flag)
+
+    def _reads_kernel(self) -> bool:
+        return True
 
     def _values(self, shape: Shape) -> Array:
         if len(shape) not in (3, 4, 5):

@@ -65,7 +65,7 @@ class ConvolutionAware(Initializer):
         eps_std: Standard deviation of the noise, before the scaling, in [0, 1e9].
         seed: Stream tag: None, an int, a str, or a path of them.
         dtype: What `dtype=None` means in a call.
-        fan: How the array is made up, for its fan_in.
+        fan: How the array is made up: its axes, and its fan_in.
 
     Raises:
         ValueError: A number out of range; at the call, another rank.
@@ -86,6 +86,9 @@ class ConvolutionAware(Initializer):
         eps = as_number("eps_std", self.eps_std, work)
         std = as_number("stddev", _std(fans_of(self.fan, shape)), work)
         return Draw(convolution_aware, (std, eps), elementwise=False)
+
+    def _reads_kernel(self) -> bool:
+        return True
 
     def _is_blockwise(self) -> bool:
         return True

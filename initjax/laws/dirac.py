@@ -41,8 +41,8 @@ class Dirac(Initializer):
     standard deviation gain sqrt(p (1 - p)), with p = groups min(in, out / groups) over
     the number of entries.
 
-    Shapes (window..., in, out) of rank 3, 4 or 5, `in` that of one group; any numeric
-    dtype; the key is ignored.
+    Shapes (window..., in, out) of rank 3, 4 or 5, or as `fan` declares, `in` that of
+    one group; any numeric dtype; the key is ignored.
 
     Args:
         groups: Those of the convolution (`feature_group_count`), >= 1.
@@ -60,6 +60,13 @@ class Dirac(Initializer):
     groups: int = checked(1, _groups)
     gain: Real = checked(1.0, number())
 
+    def _validate(self) -> None:
+        declared = getattr(self.fan, "groups", 1)
+        if declared not in (1, self.groups):
+            raise Refused(
+                f"has groups={self.groups}, its fan {declared}; give both alike."
+            )
+
     def _times(self, by: Any) -> Initializer:
         return dataclasses.replace(self, gain=self.gain * by)
 
@@ -67,6 +74,9 @@ class Dirac(Initializer):
         outputs = self._outputs(shape, dtype)
         gain = held_gain(self.gain, dtype)
         return Draw(dirac, (gain,), (("outputs", outputs),), random=False)
+
+    def _reads_kernel(self) -> bool:
+        return True
 
     def _is_blockwise(self) -> bool:
         return True

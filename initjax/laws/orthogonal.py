@@ -123,7 +123,8 @@ class DeltaOrthogonal(Initializer):
     every spatial axis: the layer keeps norms. Over the kernel mean 0 and standard
     deviation gain / sqrt(taps * out).
 
-    Shapes of rank 3, 4 or 5 with in <= out; float and complex dtypes.
+    Shapes of rank 3, 4 or 5 with in <= out, (window..., in, out) or as `fan` declares;
+    float and complex dtypes.
 
     Args:
         gain: Factor of the matrix, finite.
@@ -162,6 +163,9 @@ class DeltaOrthogonal(Initializer):
             (("column_axis", self.column_axis), ("method", self.method)),
             elementwise=False,
         )
+
+    def _reads_kernel(self) -> bool:
+        return True
 
     def _is_blockwise(self) -> bool:
         return True

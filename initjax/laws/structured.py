@@ -63,6 +63,9 @@ class Identity(Initializer):
         options = (("shift", shift),) if shift else ()
         return Draw(samplers.eye, (held_gain(self.gain, dtype),), options, random=False)
 
+    def _reads_kernel(self) -> bool:
+        return True
+
     def _is_blockwise(self) -> bool:
         return True
 
