@@ -119,7 +119,7 @@ def placed(spec, rank):
 
 
 @pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
-@pytest.mark.parametrize("case", CASES[::5], ids=str)
+@pytest.mark.parametrize("case", CASES[::9], ids=str)
 def test_out_sharding_places_and_changes_no_bit(case, kind):
     mesh = jax.make_mesh((4, 2), ("a", "b"), axis_types=(kind,) * 2)
     shape = case.shape
@@ -246,6 +246,8 @@ def test_traced_numbers_draw_what_numbers_do(name):
     law = TRACED[name]
     fans = [fan for fan in DECLARED if fits(dataclasses.replace(law(0.3), fan=fan))]
     assert fans  # some fit stacked parts alone
+    if len(fans) > 4:  # laws take turns
+        fans = fans[[*TRACED].index(name) % 2 :: 2]
     dtype = "bfloat16" if " of " in name else "float32"
 
     def draw(s):

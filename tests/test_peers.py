@@ -598,7 +598,7 @@ IN_HAIKU = [
 ]
 
 
-@pytest.mark.parametrize("shape", [(3000,), (60, 70), (5, 20, 50)], ids=str)
+@pytest.mark.parametrize("shape", [(3000,), (5, 20, 50)], ids=str)
 @pytest.mark.parametrize(("name", "given", "init"), IN_HAIKU, ids=lambda x: str(x)[:30])
 def test_haiku_draws_the_same_law(name, given, init, shape, as_frameworks_expect):
     hk = pytest.importorskip("haiku")
