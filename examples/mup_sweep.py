@@ -45,7 +45,7 @@ from initjax import Fan
 
 CONSOLE = Console(width=116, highlight=False)  # fixed: a piped table stays readable
 BASE = 64
-WIDTHS = (64, 128, 256, 512, 1024)
+WIDTHS = (64, 256, 1024)
 STEPS = (1, 10)  # after which activations are looked at
 LIMIT = 1.3  # how far apart muP's scales may be, largest over smallest
 GROWTH = 5.0  # how much more the widest standard model changes at least

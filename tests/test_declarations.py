@@ -78,7 +78,7 @@ def test_numbers_and_sequences_of_any_kind_are_kept_plain(given, plain):
 PAIRS = [
     (init, name)
     for name, (fan, shape) in DECLARATIONS.items()
-    for init in (LAWS if fan.parts(shape) else LAWS[:1])
+    for init in (LAWS[::2] if fan.parts(shape) else LAWS[:1])
 ]
 
 

@@ -50,8 +50,7 @@ FEW = """
     bool int32 bfloat16 float8_e4m3fn float64 float8_e8m0fnu complex64
 """.split()
 EVERY = {  # laws of their own samplers, to which the dtypes of all others go
-    *("Zeros", "Constant", "Identity", "RandomNormal", "RandomUniform"),
-    *("TruncatedNormal", "VarianceScaling", "Orthogonal"),
+    *("Zeros", "Constant", "RandomNormal", "RandomUniform", "TruncatedNormal"),
 }
 
 

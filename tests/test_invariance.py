@@ -74,7 +74,7 @@ def check(cases, actual, expected, where):
 
 
 SPECS = [("a", "b"), (("b", "a"), None), (None, ("a", "b"))]
-DTYPES = [*FLOATS, *COMPLEX]
+DTYPES = [*FLOATS[:5], COMPLEX[0]]  # not every narrow one: all go through float32
 
 
 def shardings_of(dtype):
@@ -162,7 +162,7 @@ def test_factorizations_are_equal_eagerly_in_jit_and_in_vmap(case):
     assert_same_bits(rows[1], eager)
 
 
-@pytest.mark.parametrize("case", RANDOM, ids=str)
+@pytest.mark.parametrize("case", RANDOM[::3], ids=str)
 def test_raw_and_typed_keys_give_the_same_array(case):
     raw = jax.random.PRNGKey(5)
     assert_same_bits(case.init(raw, case.shape), case.init(root(5), case.shape))
@@ -247,7 +247,7 @@ def test_traced_numbers_draw_what_numbers_do(name):
     fans = [fan for fan in DECLARED if fits(dataclasses.replace(law(0.3), fan=fan))]
     assert fans  # some fit stacked parts alone
     if len(fans) > 4:  # laws take turns
-        fans = fans[[*TRACED].index(name) % 2 :: 2]
+        fans = fans[[*TRACED].index(name) % 3 :: 3]
     dtype = "bfloat16" if " of " in name else "float32"
 
     def draw(s):

@@ -142,7 +142,7 @@ def resolved(dtype):
 NARROW = [
     pytest.param(init, dtype, id=f"{init}-{dtype}")
     for dtype in ("bfloat16", "float16")
-    for init in resolved(dtype)
+    for init in resolved(dtype)[:: 1 if dtype == "bfloat16" else 3]
 ]
 
 
@@ -178,7 +178,7 @@ def test_bfloat16_reaches_the_tails():
 
 @pytest.mark.parametrize(
     ("init", "dtype"),
-    [(init, "float8_e4m3fn") for init in ENTRYWISE]
+    [(init, "float8_e4m3fn") for init in ENTRYWISE[::2]]
     + [(init, "float8_e5m2") for init in ENTRYWISE[::4]],
     ids=repr,
 )

@@ -334,7 +334,7 @@ def test_a_layer_is_its_scale_times_that_of_the_law(name, axis, dtype):
         assert_same_bits(np.take(x, i, axis), layer.astype(x.dtype))
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", CASES[::3], ids=str)
 def test_scaled_by_1_is_the_law(case):
     """Its bits, and its promise."""
     init, shape = case.init, case.shape
