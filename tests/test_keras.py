@@ -168,7 +168,7 @@ LARGE = {0: (), 1: (100_000,), 2: (250, 400), 3: (5, 100, 200), 4: (3, 3, 100, 1
 
 @pytest.mark.parametrize(
     "case",
-    [case for case in KERAS if case.random and case.shape and not case.init.dtype],
+    [case for case in KERAS if case.random and case.shape and not case.init.dtype][::2],
     ids=str,
 )
 def test_keras_draws_the_same_law(case, key):
