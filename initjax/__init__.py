@@ -1,9 +1,9 @@
 """Parameter initialization for JAX: laws, streams, setup."""
 
+import importlib as _importlib
 from typing import TYPE_CHECKING, Any
 
 from . import laws as laws
-from . import nn as nn
 from ._core.clone import clone_initializer as clone_initializer
 from ._core.initializer import Initializer as Initializer
 from ._core.promise import Law as Law
@@ -18,41 +18,21 @@ from ._registry import deserialize as deserialize
 from ._registry import get as get
 from ._registry import register as register
 from ._registry import serialize as serialize
-from .laws import ICNR as ICNR
-from .laws import STFT as STFT
 from .laws import Constant as Constant
-from .laws import DeltaOrthogonal as DeltaOrthogonal
 from .laws import GlorotNormal as GlorotNormal
 from .laws import GlorotUniform as GlorotUniform
 from .laws import HeNormal as HeNormal
 from .laws import HeUniform as HeUniform
-from .laws import Identity as Identity
 from .laws import LecunNormal as LecunNormal
 from .laws import LecunUniform as LecunUniform
-from .laws import MuP as MuP
 from .laws import Ones as Ones
-from .laws import Orthogonal as Orthogonal
-from .laws import PerLayer as PerLayer
-from .laws import PerPart as PerPart
 from .laws import RandomNormal as RandomNormal
 from .laws import RandomUniform as RandomUniform
-from .laws import Scaled as Scaled
-from .laws import TruncatedNormal as TruncatedNormal
 from .laws import VarianceScaling as VarianceScaling
-from .laws import WithRow as WithRow
 from .laws import Zeros as Zeros
-from .laws.depth import deepnorm as deepnorm
-from .laws.depth import depth_scaled as depth_scaled
-from .laws.depth import fixup as fixup
-from .laws.depth import t_fixup as t_fixup
-from .laws.icnr import icnr as icnr
-from .laws.mup import mup as mup
-from .laws.per_layer import per_layer as per_layer
-from .laws.per_part import per_part as per_part
-from .laws.scaled import scaled as scaled
-from .laws.with_row import with_row as with_row
 
 if TYPE_CHECKING:
+    from . import nn as nn
     from ._models import *
     from .laws.rare import *
 
@@ -194,6 +174,8 @@ def __getattr__(name: str) -> Any:
     """Load the rarer laws, and what sets up whole models, when first asked for."""
     if name.startswith("_") or name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "nn":
+        return _importlib.import_module(".nn", __name__)
     from .laws import rare
 
     door = rare

@@ -67,6 +67,7 @@ from initjax import (
     ZerO,
     Zeros,
 )
+from initjax.laws import rare
 
 
 @dataclass(frozen=True)
@@ -371,3 +372,9 @@ RANDOM = [case for case in CASES if case.random]
 FIXED = [case for case in CASES if not case.random]
 ELEMENTWISE = [case for case in CASES if case.elementwise]
 KERAS = [case for case in CASES if case.keras]
+
+
+def is_rare(init):
+    """Whether one dtype and one sharding of a law will do, as others go its way."""
+    common = "TruncatedNormal Scaled PerLayer PerPart WithRow ICNR MuP".split()
+    return hasattr(rare, type(init).__name__) and type(init).__name__ not in common

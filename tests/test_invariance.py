@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import CASES, ELEMENTWISE, RANDOM
+from cases import CASES, ELEMENTWISE, RANDOM, is_rare
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 from tools import COLLECTIVES, COMPLEX, FLOATS, assert_same_bits, root, wide
@@ -15,7 +15,6 @@ from tools import COLLECTIVES, COMPLEX, FLOATS, assert_same_bits, root, wide
 import initjax as ij
 from initjax import Fan
 from initjax._core.compile import prepare
-from initjax.laws import rare
 
 SHAPES = {0: (), 1: (16,), 2: (8, 16), 3: (2, 8, 16), 4: (3, 3, 8, 8)}
 SKIPPED = {"constant_column", "complex", "complex_row", "uniform_int"}  # other shapes
@@ -41,10 +40,6 @@ def accepted(dtype):
     plain = [case for case in LAWS if is_plain(case.init)]
     named = [case for case in plain if case.name.startswith(kinds)]
     return [case for case in named if not getattr(case.init, "mean", 0)]
-
-
-def is_rare(init):
-    return hasattr(rare, type(init).__name__)
 
 
 def is_plain(init):

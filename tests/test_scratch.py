@@ -4,13 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import ELEMENTWISE
+from cases import ELEMENTWISE, is_rare
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 from tools import VERSION, count_compilations, root
 
 import initjax as ij
-from initjax.laws import rare
 from initjax.laws.table import Table
 
 MIB = 2**20
@@ -116,7 +115,7 @@ def test_no_scratch_memory_at_64_mib(init, dtype):
 
 UNEQUAL = ij.HeNormal(fan=ij.Fan.fused([2048, 1024, 1024], axis=1))
 PLACED = [(init, P("d")) for init in LAWS] + [
-    (init, P(None, "d")) for init in LAWS if not hasattr(rare, type(init).__name__)
+    (init, P(None, "d")) for init in LAWS if not is_rare(init)
 ]
 # each device would hold all of an axis on which parts of several lengths or laws lie
 PLACED = [

@@ -1,4 +1,4 @@
-"""The rarer laws, one family a file: loaded when the first of them is asked for."""
+"""All other laws, a family a file: loaded when the first of them is asked for."""
 
 from .bias import prior_bias as prior_bias
 from .bilinear import Bilinear as Bilinear
@@ -16,6 +16,10 @@ from .copies import upcycled as upcycled
 from .declared import concatenated as concatenated
 from .declared import per_group as per_group
 from .declared import stacked as stacked
+from .depth import deepnorm as deepnorm
+from .depth import depth_scaled as depth_scaled
+from .depth import fixup as fixup
+from .depth import t_fixup as t_fixup
 from .dirac import Dirac as Dirac
 from .discrete import Categorical as Categorical
 from .discrete import Rademacher as Rademacher
@@ -32,11 +36,21 @@ from .hadamard import ZerO as ZerO
 from .heavy_tailed import Cauchy as Cauchy
 from .heavy_tailed import StudentT as StudentT
 from .hippo import HiPPO as HiPPO
+from .icnr import ICNR as ICNR
+from .icnr import icnr as icnr
 from .identity_maps import IDInit as IDInit
 from .low_rank import lora_a as lora_a
 from .low_rank import lora_b as lora_b
 from .low_rank import pissa as pissa
 from .mimetic import Mimetic as Mimetic
+from .mup import MuP as MuP
+from .mup import mup as mup
+from .orthogonal import DeltaOrthogonal as DeltaOrthogonal
+from .orthogonal import Orthogonal as Orthogonal
+from .per_layer import PerLayer as PerLayer
+from .per_layer import per_layer as per_layer
+from .per_part import PerPart as PerPart
+from .per_part import per_part as per_part
 from .positions import ALiBi as ALiBi
 from .positions import Rotary as Rotary
 from .positions import Sinusoidal as Sinusoidal
@@ -46,11 +60,15 @@ from .recurrent import Chrono as Chrono
 from .recurrent import lstm_bias as lstm_bias
 from .s4d import S4D as S4D
 from .s4d import MambaALog as MambaALog
+from .scaled import Scaled as Scaled
+from .scaled import scaled as scaled
 from .siren import Siren as Siren
 from .sparse import Sparse as Sparse
 from .spectral import Spectral as Spectral
 from .ssm_random import MambaDt as MambaDt
 from .ssm_random import Ring as Ring
+from .structured import STFT as STFT
+from .structured import Identity as Identity
 from .sum import Sum as Sum
 from .sum import noise_on as noise_on
 from .toeplitz import Circulant as Circulant
@@ -58,3 +76,6 @@ from .toeplitz import Toeplitz as Toeplitz
 from .transformer import small_init as small_init
 from .transformer import sub_ln as sub_ln
 from .transformer import wang_init as wang_init
+from .truncated import TruncatedNormal as TruncatedNormal
+from .with_row import WithRow as WithRow
+from .with_row import with_row as with_row
