@@ -345,10 +345,12 @@ def test_the_array_is_the_peers(init, expected):
         (SONNET.Orthogonal(), -1, 1),
         (TORCH.orthogonal(0.5), -1, 0.5),
         (MLX.orthogonal(), -1, 1),
+        (PRAXIS.ScaledDeltaOrthogonal(20, 6), -1, math.sqrt(20 / 6)),
+        (PRAXIS.ScaledDeltaOrthogonal(6, 20), -1, 1),
         (ij.Orthogonal(math.sqrt(2)), -1, math.sqrt(2)),  # mxnet's scale=1.414
         (ij.Orthogonal(math.sqrt(2 / 8)), -1, 0.5),  # gpt-neox's scaled_orthogonal
     ],
-    ids="keras haiku sonnet torch mlx mxnet neox".split(),
+    ids="keras haiku sonnet torch mlx praxis praxis_wide mxnet neox".split(),
 )
 def test_an_orthogonal_matrix_is_the_peers(init, columns, gain):
     """Rows are all axes but that of the columns; the shorter side is orthonormal."""
@@ -549,7 +551,7 @@ def test_a_tree_of_torchs_layers_is_as_torch_begins_it(torch):
     plan = ij.plan(presets.torch.layers("oi"), state)
     assert {row.path for row in plan.rows} == {name.replace(".", "/") for name in state}
     for row in plan.rows:
-        law = row.law.law(row.shape) if hasattr(row.law, "law") else row.law
+        law = row.law.law(row.shape)
         follows(state[row.path.replace("/", ".")], law, row.path)
 
 

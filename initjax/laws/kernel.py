@@ -87,7 +87,7 @@ class KernelTable(Table):
 
     def _bank(self, window: Shape, inputs: int, outputs: int) -> Array:
         """Return filters of shape (*window, 1, outputs), the same for every input."""
-        raise NotImplementedError
+        raise NotImplementedError  # every bank says what; this base is none
 
     def _values(self, shape: Shape) -> Array:
         kernel = kernel_of(self.fan, shape)

@@ -32,7 +32,7 @@ class Table(Initializer):
 
     def _values(self, shape: Shape) -> Array:
         """Return the entries of an array of this shape, or what broadcasts to it."""
-        raise NotImplementedError
+        raise NotImplementedError  # every table says what; this base is none
 
     def _is_small(self) -> bool:
         return False  # no cache holds its arrays

@@ -6,6 +6,7 @@ scale with the first size, whatever the rank.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from .. import laws
@@ -102,3 +103,12 @@ def UniformUnitScaling(scale: float = 1.0, **law: Any) -> laws.VarianceScaling:
 def UniformSqrtFanAvg(scale: float = 1.0, **law: Any) -> laws.VarianceScaling:
     """Return U(-a, a), a = sqrt(6 scale / (fan_in + fan_out))."""
     return laws.VarianceScaling(scale, "fan_avg", "uniform", **law)
+
+
+def ScaledDeltaOrthogonal(inputs: int, outputs: int, **law: Any) -> laws.Orthogonal:
+    """Return a matrix's law: orthogonal, times max(sqrt(inputs / outputs), 1).
+
+    For a convolution, whose inputs are at most its outputs, it is `DeltaOrthogonal()`.
+    """
+    ratio = counted(inputs=inputs) / counted(outputs=outputs)
+    return laws.Orthogonal(max(math.sqrt(ratio), 1.0), **law)
