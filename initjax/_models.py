@@ -1,5 +1,6 @@
-"""The door to whole models, loaded on first use: `jit_init`, rules, presets."""
+"""The door to whole models, loaded on first use: `jit_init`, rules, adapters."""
 
+from . import adapters as adapters
 from . import presets as presets
 from . import recipes as recipes
 from ._data.channels import data_dependent as data_dependent
@@ -15,6 +16,7 @@ from ._rules.fingerprint import fingerprint as fingerprint
 from ._rules.init_tree import init_tree as init_tree
 from ._rules.mup import mup_learning_rates as mup_learning_rates
 from ._rules.mup import mup_rules as mup_rules
+from ._rules.paths import Weight as Weight
 from ._rules.plan import PlanRow as PlanRow
 from ._rules.plan import TreePlan as TreePlan
 from ._rules.plan import plan as plan

@@ -3,7 +3,6 @@
 import ast
 import graphlib
 import importlib.metadata
-import inspect
 import os
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import readme_laws
+from test_docs import program
 
 import initjax
 
@@ -44,12 +44,21 @@ def test_all_is_every_public_name_in_order():
 
 
 PRESETS = [getattr(initjax.presets, name) for name in public(initjax.presets)]
+ADAPTERS = [getattr(initjax.adapters, name) for name in public(initjax.adapters)]
+
+
+def is_ours(x):
+    return getattr(x, "__module__", getattr(x, "__name__", "")).startswith("initjax")
+
+
 DOCUMENTED = {
     f"{module.__name__}.{name}": getattr(module, name)
-    for module in (initjax, initjax.laws, initjax.nn, initjax.recipes, *PRESETS)
+    for module in (
+        *(initjax, initjax.laws, initjax.nn, initjax.recipes),
+        *(*PRESETS, *ADAPTERS),
+    )
     for name in public(module)
-    if getattr(getattr(module, name), "__module__", "").startswith("initjax")
-    or inspect.ismodule(getattr(module, name))
+    if is_ours(getattr(module, name))
 }
 
 
@@ -75,6 +84,7 @@ WINGS = [
     "_data",
     "recipes",
     "presets",
+    "adapters",
     "_models",
     "__init__",
 ]
@@ -110,7 +120,10 @@ def imports(name, source):
 
 
 # extras, imported where they are used
-EXTRAS = {"_engine.progress": {"rich"}}
+EXTRAS = {"_engine.progress": {"rich"}} | {
+    f"adapters.{name}": {{"linen": "flax", "nnx": "flax"}.get(name, name)}
+    for name in initjax.adapters.__all__
+}
 
 
 def wing(name):
@@ -228,15 +241,9 @@ def test_readmes_table_of_laws_is_made_of_the_classes():
 
 def test_the_readme_runs_from_top_to_bottom(tmp_path, monkeypatch):
     """As one program, without key reuse; a traceback has the README's line numbers."""
-    lines, inside, blocks = [], False, 0
-    for line in (ROOT / "README.md").read_text().splitlines():
-        fence = line.startswith("```")
-        blocks += line == "```python"
-        inside = line == "```python" if fence else inside
-        lines.append(line if inside and not fence else "")
-    assert blocks >= 1
+    code = program((ROOT / "README.md").read_text())
     monkeypatch.chdir(tmp_path)
-    done = run("\n".join(lines), JAX_DEBUG_KEY_REUSE="1")
+    done = run(code, JAX_DEBUG_KEY_REUSE="1")
     assert done.returncode == 0, done.stderr
 
 

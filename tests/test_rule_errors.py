@@ -420,9 +420,14 @@ KINDS = [
     ),
     (
         lambda: Rules([(3, "ones")]),
-        "Rules: rule 0: a pattern is a glob, a compiled regex, or a predicate of "
-        "(path, "
-        "shape, dtype), got 3.",
+        "Rules: rule 0: a pattern is a glob, a compiled regex, a predicate of (path, "
+        "shape, dtype), or a class of Flax's variables, got 3.",
+    ),
+    (
+        lambda: Rules([(ij.HeNormal, "ones")]),
+        "Rules: rule 0: a pattern is a glob, a compiled regex, a predicate of (path, "
+        "shape, dtype), or a class of Flax's variables, got "
+        "<class 'initjax.laws.scaling.HeNormal'>.",
     ),
     (
         lambda: Rules([("a", None)]),
@@ -435,8 +440,8 @@ KINDS = [
     ),
     (
         lambda: Rules([(re.compile(b"a"), "ones")]),
-        "Rules: rule 0: a pattern is a glob, a compiled regex, or a predicate of "
-        "(path, shape, dtype), got re.compile(b'a').",
+        "Rules: rule 0: a pattern is a glob, a compiled regex, a predicate of (path, "
+        "shape, dtype), or a class of Flax's variables, got re.compile(b'a').",
     ),
     (
         lambda: Rules([("a", "ones"), ("b", jax.nn.initializers.he_normal)]),

@@ -16,6 +16,7 @@ from .neighbours import Neighbours
 from .paths import Leaf, Path
 from .patterns import chooser
 from .rules import Rule, Rules, Spec
+from .told import Told
 
 _SHOWN = 10  # leaves and rules that an error lists
 
@@ -58,7 +59,9 @@ def assign(
     specs = {number: _spec(rules, number) for number in set(first.values())}
     laws = {n: spec and spec.law for n, spec in specs.items()}  # one a rule
     rows: list[Assigned] = []
-    beside = Neighbours(leaves, {place: laws[n] for place, n in first.items()})
+    told = Told()
+    by_place = {leaf.place: told.law(laws[first[leaf.place]], leaf) for leaf in leaves}
+    beside = Neighbours(leaves, by_place)
     for leaf in chosen:
         number = first[leaf.place]
         with _at(rules, leaf, number):

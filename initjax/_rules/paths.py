@@ -15,6 +15,7 @@ from .._core.arguments import as_shape
 from .._core.values import numeric_dtype
 from .._engine.placing import bound
 from .._errors import Refused, shown
+from .._fans.declaration import Declaration, as_declaration
 
 Shape = tuple[int, ...]
 Path = tuple[str | int, ...]
@@ -35,6 +36,8 @@ class Leaf(NamedTuple):
         dtype: Its dtype.
         sharding: Where it lives: a sharding, a PartitionSpec, or None.
         place: Which leaf of the tree it is.
+        fan: How its layer uses it, where the tree says so; see `Weight`.
+        kind: The class of the box that holds it, such as `nnx.Param`.
     """
 
     path: Path
@@ -42,11 +45,43 @@ class Leaf(NamedTuple):
     dtype: Any
     sharding: Sharding | PartitionSpec | None
     place: int
+    fan: Declaration | None = None
+    kind: type | None = None
 
     @property
     def name(self) -> str:
         """The path as text, "layers/0/kernel"."""
         return "/".join(map(str, self.path))
+
+
+class Weight(jax.ShapeDtypeStruct):
+    """The shape of a weight that also says how its layer uses it.
+
+    A leaf of the trees that `init_tree` and its kin take. Rules whose law declares no
+    fans of its own use these.
+
+    Args:
+        shape: The shape.
+        dtype: The dtype.
+        fan: How the array is made up, as `fan` of a law.
+        sharding: Where it will live; None does not say.
+
+    Raises:
+        TypeError: A declaration of a wrong kind.
+        ValueError: A bad declaration.
+    """
+
+    __slots__ = ("fan",)
+
+    def __init__(
+        self, shape: Shape, dtype: Any, fan: Any = None, *, sharding: Any = None
+    ) -> None:
+        """Keep what it is made of."""
+        super().__init__(shape, dtype, sharding=sharding)
+        try:
+            self.fan = as_declaration(fan)
+        except Refused as refused:
+            raise refused.at(f"Weight({shape})") from None
 
 
 class Tree(NamedTuple):
@@ -86,17 +121,18 @@ def read_tree(tree: Any, shardings: Any = None) -> Tree:
     except (ValueError, TypeError, RecursionError, SystemError) as error:
         raise Refused(f"JAX cannot take the tree apart: {shown(error)}.") from None
     placed = map(bound, values) if shardings is None else _spread(shardings, tree)
-    found: list[tuple[Path, bool]] = []
+    found: list[tuple[Path, type | None]] = []
     for keys, value in named:
+        kind = _kind(value)
         for inner, _ in _inside(value):
-            found.append((clean_path((*keys, *inner)), _is_stream(value)))
+            found.append((clean_path((*keys, *inner)), kind))
     arrays: list[tuple[Leaf, bool]] = []
     others: list[Path] = []
     rows = zip(found, values, placed, strict=True)
-    for place, ((path, is_stream), value, sharding) in enumerate(rows):
+    for place, ((path, kind), value, sharding) in enumerate(rows):
         if hasattr(value, "shape") and hasattr(value, "dtype"):
-            leaf = _leaf(path, value, sharding, place)
-            arrays.append((leaf, is_stream or _is_key(leaf.dtype)))
+            leaf = _leaf(path, value, sharding, place)._replace(kind=kind)
+            arrays.append((leaf, _is_stream(kind) or _is_key(leaf.dtype)))
         else:
             others.append(path)
     _check([leaf for leaf, _ in arrays])
@@ -110,7 +146,8 @@ def _leaf(path: Path, value: Any, sharding: Any, place: int) -> Leaf:
         dtype = value.dtype
         if not isinstance(dtype, np.dtype) and not _is_key(dtype):
             dtype = np.dtype(dtype)
-        return Leaf(path, as_shape(value.shape), dtype, sharding, place)
+        fan = value.fan if isinstance(value, Weight) else None
+        return Leaf(path, as_shape(value.shape), dtype, sharding, place, fan)
     except (TypeError, Refused):
         name = "/".join(map(str, path))
         raise Refused(
@@ -168,16 +205,27 @@ def _number_or_text(text: str) -> str | int:
     return int(text) if is_numeral and str(int(text)) == text else text
 
 
+def is_box_class(kind: type) -> bool:
+    """Tell whether a class is a box around one array, as Flax has them."""
+    return any(base.__module__ in _BOXES for base in kind.__mro__)
+
+
 def _is_box(x: Any) -> bool:
-    return any(kind.__module__ in _BOXES for kind in type(x).__mro__)
+    return is_box_class(type(x))
 
 
-def _is_stream(value: Any) -> bool:
-    """Tell whether a box holds the state of a generator of NNX."""
+def _kind(value: Any) -> type | None:
+    """Return the class of a box, or None for what is none."""
     kind: type = type(value)
     if kind.__name__ == "VariableState":  # of older Flax, which says what it is of
         kind = value.type
-    return any(k.__module__ == "flax.nnx.rnglib" for k in kind.__mro__)
+    return kind if is_box_class(kind) else None
+
+
+def _is_stream(kind: type | None) -> bool:
+    """Tell whether a box holds the state of a generator of NNX."""
+    bases = () if kind is None else kind.__mro__
+    return any(base.__module__ == "flax.nnx.rnglib" for base in bases)
 
 
 def _is_key(dtype: Any) -> bool:

@@ -11,10 +11,10 @@ import numpy as np
 
 from .._errors import Refused, shown
 from .makers import name_of
-from .paths import Chooser, Leaf
+from .paths import Chooser, Leaf, is_box_class
 
 Predicate = Callable[[str, tuple[int, ...], Any], Any]
-Pattern = str | re.Pattern[str] | Predicate
+Pattern = str | re.Pattern[str] | Predicate | type
 
 
 def chooser(pattern: Any) -> Chooser:
@@ -22,8 +22,9 @@ def chooser(pattern: Any) -> Chooser:
 
     A str is a glob over the whole path: `*` is a part or a piece of one, `**` any
     number of parts, `?` a character, `[abc]` one of them, `{a,b}` alternatives; a dot
-    separates like a slash. A regular expression is searched for in the path. Anything
-    callable is a predicate of (path, shape, dtype).
+    separates like a slash. A regular expression is searched for in the path. A class
+    of Flax's variables, such as `nnx.LoRAParam`, means the leaves that it holds.
+    Anything callable is a predicate of (path, shape, dtype).
     """
     if isinstance(pattern, str):
         found = glob_regex(pattern).fullmatch
@@ -31,11 +32,14 @@ def chooser(pattern: Any) -> Chooser:
     if isinstance(pattern, re.Pattern) and isinstance(pattern.pattern, str):  # pyright: ignore[reportUnknownMemberType]  # str or bytes
         search = cast("re.Pattern[str]", pattern).search
         return lambda leaf: search(leaf.name) is not None
-    if callable(pattern) and not isinstance(pattern, type):
+    if isinstance(pattern, type):
+        if is_box_class(pattern):
+            return lambda leaf: leaf.kind is not None and issubclass(leaf.kind, pattern)
+    elif callable(pattern):
         return functools.partial(_asked, pattern)
     raise Refused(
-        "a pattern is a glob, a compiled regex, or a predicate of (path, shape, dtype),"
-        f" got {shown(pattern)}.",
+        "a pattern is a glob, a compiled regex, a predicate of (path, shape, dtype), or"
+        f" a class of Flax's variables, got {shown(pattern)}.",
         TypeError,
     )
 

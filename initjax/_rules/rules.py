@@ -98,12 +98,13 @@ class Rules:
     """How a model is initialized: patterns of paths, the first that matches wins.
 
     A pattern is a glob over the whole path ("layers_*/attn/{q,k,v}/kernel", "**/bias"),
-    a compiled regular expression, searched for in the path, or a predicate of (path,
-    shape, dtype). In a glob `*` is a part or a piece of one, `**` any number of parts,
-    `?` a character, `[abc]` one of them, `{a,b}` alternatives, and a dot separates like
-    a slash. An initializer is anything `get` takes, or a `Spec`. Rules are values:
-    equal, hashable, JSON-able by `get_config` if no pattern or initializer is a
-    function. `a + b` asks a first; the rules of b may then be left without a leaf.
+    a compiled regular expression, searched for in the path, a predicate of (path,
+    shape, dtype), or a class of Flax's variables (`nnx.LoRAParam`). In a glob `*` is a
+    part or a piece of one, `**` any number of parts, `?` a character, `[abc]` one of
+    them, `{a,b}` alternatives, and a dot separates like a slash. An initializer is
+    anything `get` takes, or a `Spec`. Rules are values: equal, hashable, JSON-able by
+    `get_config` if no pattern or initializer is a function or a class. `a + b` asks a
+    first; the rules of b may then be left without a leaf.
 
     Args:
         rules: Pairs of pattern and initializer, in order.
