@@ -174,8 +174,12 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Load the rarer laws, and what sets up whole models, when first asked for."""
-    if name.startswith("_") or name not in __all__:
+    if name.startswith("_"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in __all__:
+        from ._unknown import no_attribute
+
+        raise no_attribute(name, __all__)
     if name == "nn":
         return _importlib.import_module(".nn", __name__)
     from .laws import rare

@@ -85,7 +85,7 @@ WINGS = [
     "recipes",
     "presets",
     "adapters",
-    "_models",
+    "_models _unknown",
     "__init__",
 ]
 HEIGHT = {wing: i for i, row in enumerate(WINGS) for wing in row.split()}

@@ -13,8 +13,6 @@ import numpy as np
 from jax.core import Tracer
 
 from .._errors import Refused, shown
-from .._fans.fans import clean_shape, items_of
-from .streams import is_key
 from .values import held, numeric_dtype
 
 MISSING: Any = ...  # stands for an argument that a call needs and did not get
@@ -126,42 +124,15 @@ def show_dtype(dtype: Any) -> str:
 
 
 def signed(call: F) -> F:
-    """Return a function whose signature asks for what `MISSING` stands for."""
+    """Return a function whose signature has what it takes: no `MISSING`, no others."""
     whole = inspect.signature(call)
     asked = [
         p.replace(default=p.empty) if p.default is MISSING else p
         for p in whole.parameters.values()
+        if p.kind is not p.VAR_KEYWORD
     ]
     call.__signature__ = whole.replace(parameters=asked)  # type: ignore[attr-defined]
     return call
-
-
-def as_shape(shape: Any, key: Any = None) -> Shape:
-    """Return the sizes of a shape; the key tells other orders of the arguments."""
-    try:
-        return clean_shape(shape)
-    except Refused as refused:
-        raise _other_order(key, shape) or refused from None
-
-
-def _other_order(key: Any, shape: Any) -> Refused | None:
-    """Return what to say to calls that are not (key, shape, dtype)."""
-    if items_of(key) is not None and not hasattr(key, "dtype"):
-        return Refused(
-            f"is called as (key, shape, dtype), got {shown(key)} as the key; what "
-            "calls it as (shape, dtype), as Keras and Haiku do, needs init.bind(key).",
-            TypeError,
-        )
-    if shape is MISSING:
-        return Refused(
-            "needs a key and a shape; call it as (key, shape, dtype).", TypeError
-        )
-    if is_key(shape):
-        return Refused(
-            "the shape is a key; a bound law has its key: call it as (shape, dtype).",
-            TypeError,
-        )
-    return None
 
 
 def place_of(called: str, shape: Any, dtype: Any) -> str:

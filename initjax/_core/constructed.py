@@ -11,8 +11,9 @@ import numpy as np
 
 from .._errors import shown
 from .._fans.fans import items_of
-from .arguments import is_key
+from .streams import is_key
 from .values import numeric_dtype
+from .words import names_of, no_field
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -31,6 +32,10 @@ class Constructed:
                 new.__init__(*args, **kwargs)
             except (TypeError, ValueError):
                 raise _too_early("class of", cls.__name__, args) from None
+        if kwargs and (unknown := kwargs.keys() - names_of(cls, kwargs)):
+            name = min(unknown)
+            where = f"{cls.__name__}({name}={shown(kwargs[name])})"
+            raise TypeError(f"{where}: {no_field(cls, name)}")
         return new
 
 

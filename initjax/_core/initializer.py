@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import inspect
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
@@ -15,7 +14,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from .._errors import Refused, shown
 from .._fans.declaration import Parts, vector_fans
 from .._fans.fans import Fans
-from .arguments import MISSING, as_asked, as_dtype, as_shape, place_of, signed
+from .arguments import MISSING, as_asked, as_dtype, place_of, signed
 from .bound import Bound
 from .compile import Draw, prepare
 from .composed import clones_of, draw_of, law_of
@@ -23,11 +22,13 @@ from .config import read_fields, to_plain
 from .constructed import Constructed
 from .fields import Check, checked, declaration, default_dtype, stream
 from .operators import Operators
+from .orders import as_call, as_shape, unknown
 from .own import Value, is_traced, kept
 from .placement import resolve
 from .promise import Law
 from .streams import as_key
 from .values import literal
+from .words import no_field
 
 Shape = tuple[int, ...]
 OutSharding = NamedSharding | PartitionSpec | None
@@ -95,6 +96,7 @@ class Initializer(Constructed, Value, Operators):
         shape: Sequence[int] = MISSING,
         dtype: Any = None,
         out_sharding: OutSharding = None,
+        **others: Any,
     ) -> jax.Array:
         """Return an array of the law.
 
@@ -107,9 +109,12 @@ class Initializer(Constructed, Value, Operators):
             dtype: The dtype that comes out; None is the config's, then JAX's default.
             out_sharding: Where the array goes: a NamedSharding, or a PartitionSpec
                 under `jax.set_mesh`.
+            **others: Arguments that have no place here, each refused by name.
         """
         try:
-            sizes = as_shape(shape, key)
+            sizes = as_call(key, shape, dtype)
+            if others:
+                raise unknown(others)
             kind = as_dtype(self.dtype if dtype is None else dtype)
             where = None if out_sharding is None else resolve(out_sharding, sizes)
             run, numbers, random = prepare(self, sizes, kind, where)
@@ -128,6 +133,7 @@ class Initializer(Constructed, Value, Operators):
             Its mean, standard deviation, bounds, fans and cdf.
         """
         try:
+            sizes = as_shape(shape)
             kind = as_dtype(self.dtype if dtype is None else dtype)
             if is_traced(self):
                 raise Refused(
@@ -135,7 +141,7 @@ class Initializer(Constructed, Value, Operators):
                     "outside of the traced function.",
                     TypeError,
                 )
-            return self._promise(as_shape(shape), kind)
+            return self._promise(sizes, kind)
         except Refused as refused:
             raise refused.at(place_of(f"{shown(self)}.law(", shape, dtype)) from None
 
@@ -178,11 +184,7 @@ class Initializer(Constructed, Value, Operators):
             given = read_fields(config, names)
             for name in given:
                 if name not in names:
-                    near = difflib.get_close_matches(name, names, n=1)
-                    hint = f"known: {sorted(names)}."
-                    if near:
-                        hint = f"did you mean {near[0]!r}?"
-                    raise Refused(f"has no field {shown(name)}; {hint}")
+                    raise Refused(no_field(cls, name))
             if missing := _needed(cls) - given.keys():
                 raise Refused(f"needs the field {min(missing)!r}; give it.")
         except Refused as refused:

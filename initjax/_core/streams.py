@@ -16,7 +16,7 @@ derived key can equal one of theirs. The derivation is frozen at 0.1.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2s
 from typing import Any, cast
 
@@ -60,7 +60,9 @@ def fold_in_path(key: jax.Array, *path: str | int) -> jax.Array:
     try:
         return fold_in_words(key, clean_path(path))
     except Refused as refused:
-        raise refused.at(f"fold_in_path(key, {shown(path)[1:-1]})") from None
+        raise refused.at(
+            f"fold_in_path(key, {shown(path)[1:-1].rstrip(',')})"
+        ) from None
 
 
 def fold_in_words(key: jax.Array, path: Path) -> jax.Array:
@@ -224,10 +226,9 @@ def is_typed(key: Any) -> bool:
 def as_key(key: Any) -> jax.Array:
     """Return one typed key, or refuse a batch, wrong raw data, and other things."""
     if not isinstance(key, (jax.Array, np.ndarray)):
-        seed = shown(key) if isinstance(key, int) else "seed"
         raise Refused(
             f"needs a PRNG key, got key={shown(key)} of type {type(key).__name__}; "
-            f"give jax.random.key({seed}).",
+            f"give {_key_for(key)}.",
             TypeError,
         )
     if is_typed(key):
@@ -249,6 +250,17 @@ def as_key(key: Any) -> jax.Array:
             f"raw key data of shape {key.shape} is not a key of the default generator; "
             "give a typed key, jax.random.key(seed)."
         ) from None
+
+
+def _key_for(value: Any) -> str:
+    """Return what to write for what is given in place of a key."""
+    if isinstance(value, Mapping) and value:
+        return (
+            f"one of its keys, rngs[{next(iter(cast('Mapping[Any, Any]', value)))!r}]"
+        )
+    if type(value).__module__.startswith("flax.nnx"):
+        return "a key that it makes, rngs.params()"
+    return f"jax.random.key({shown(value) if isinstance(value, int) else 'seed'})"
 
 
 def _batch_refused(shape: tuple[int, ...]) -> Refused:

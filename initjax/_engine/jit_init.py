@@ -14,6 +14,7 @@ import jax
 from jax.core import Tracer
 
 from .._core.arguments import in_trace
+from .._errors import shown
 from .blocks import is_on_cpu
 from .execute import Engine, Report
 from .hostkeys import host_keys
@@ -58,10 +59,12 @@ class JitInit:
         exact: bool,
     ) -> None:
         """Check the options and keep them."""
-        if not callable(fun):
+        is_model = hasattr(fun, "init") and not isinstance(fun, type)
+        if is_model or not callable(fun):
             raise TypeError(
-                f"jit_init({fun!r}): fun must be a function, got "
-                f"{type(fun).__name__}; give the function that makes the parameters."
+                f"jit_init({shown(fun)}): fun must be a function, got "
+                f"{type(fun).__name__}; give the one that makes the parameters"
+                f"{', jit_init(model.init)' * is_model}."
             )
         if progress not in (None, True, False):
             raise TypeError(

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import PartitionSpec, Sharding
 
-from .._core.arguments import as_shape
+from .._core.orders import as_shape
+from .._core.streams import is_key
 from .._core.values import numeric_dtype
 from .._engine.placing import bound
 from .._errors import Refused, shown
@@ -114,6 +115,8 @@ def read_tree(tree: Any, shardings: Any = None) -> Tree:
         tree: The tree.
         shardings: Where its leaves live, a prefix of the tree; None asks the leaves.
     """
+    if is_key(tree):
+        raise Refused("the tree is a key; the order is (rules, tree, key).", TypeError)
     tree = _from_manifest(tree)
     try:
         values, structure = jax.tree.flatten(tree)
