@@ -33,6 +33,7 @@ from .laws import Zeros as Zeros
 
 if TYPE_CHECKING:
     from . import nn as nn
+    from . import typing as typing
     from ._models import *
     from .laws.rare import *
 
@@ -166,6 +167,7 @@ __all__ = [
     "sub_ln",
     "t_fixup",
     "transposed",
+    "typing",
     "upcycled",
     "wang_init",
     "with_row",
@@ -180,8 +182,8 @@ def __getattr__(name: str) -> Any:
         from ._unknown import no_attribute
 
         raise no_attribute(name, __all__)
-    if name == "nn":
-        return _importlib.import_module(".nn", __name__)
+    if name in ("nn", "typing"):
+        return _importlib.import_module(f".{name}", __name__)
     from .laws import rare
 
     door = rare

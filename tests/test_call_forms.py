@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import keras
 import pytest
 from flax import nnx
-from tools import assert_refused
+from tools import assert_refused, public
 
 import initjax as ij
 
@@ -143,7 +143,7 @@ def test_a_field_that_is_none(source):
     """In the words of peers too."""
     name = source.partition("(")[2].partition("=")[0]
     message = f"{source}: has no field {name!r}; {FIELDS[source]}"
-    assert_refused(lambda: eval(source, vars(ij).copy()), TypeError, message)
+    assert_refused(lambda: eval(source, public()), TypeError, message)
 
 
 NAMES = {

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from jax import lax
 from scipy import linalg, stats
-from tools import assert_moments, assert_refused, assert_same_bits, root
+from tools import assert_moments, assert_refused, assert_same_bits, public, root
 
 import initjax as ij
 from initjax import Fan, Spec
@@ -573,7 +573,7 @@ LAWS = {f"{how} {of}": COMBINE[how](OF[of]) for how in COMBINE for of in OF}
 def test_a_composition_is_a_value(name):
     law = LAWS[name]
     for other in (
-        eval(repr(law), vars(ij).copy()),
+        eval(repr(law), public()),
         pickle.loads(pickle.dumps(law)),
         ij.deserialize(json.loads(json.dumps(ij.serialize(law)))),
     ):

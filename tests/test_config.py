@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from cases import CASES, EMPTY
-from tools import root
+from tools import public, root
 
 import initjax as ij
 from initjax._core.compile import _prepare_known
@@ -93,7 +93,7 @@ def test_equals_its_copies_and_hashes_alike(init):
 
 @every
 def test_repr_builds_an_equal_config(init):
-    assert eval(repr(init), vars(ij).copy()) == init
+    assert eval(repr(init), public()) == init
 
 
 @every

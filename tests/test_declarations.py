@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tools import assert_same_bits, root
+from tools import assert_same_bits, public, root
 
 import initjax as ij
 from initjax import Fan
@@ -51,7 +51,7 @@ def declared(request):
 )
 def test_a_declaration_is_a_value(fan):
     init = ij.HeNormal(fan=fan)
-    assert eval(repr(fan), vars(ij)) == fan
+    assert eval(repr(fan), public()) == fan
     assert pickle.loads(pickle.dumps(fan)) == fan
     assert ij.deserialize(json.loads(json.dumps(ij.serialize(init)))) == init
     assert hash(init) == hash(ij.HeNormal(fan=fan))

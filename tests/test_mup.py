@@ -12,7 +12,7 @@ import numpy as np
 import optax
 import pytest
 from cases import CASES
-from tools import assert_moments, assert_refused, assert_same_bits, root
+from tools import assert_moments, assert_refused, assert_same_bits, public, root
 
 import initjax as ij
 from initjax import Fan, Rules, Spec
@@ -379,7 +379,7 @@ def test_a_law_of_a_law_is_saved_and_read(init, form):
 
 @each_value
 def test_a_law_of_a_law_is_a_value(init):
-    names = {**vars(ij), "Unit": Unit}
+    names = {**public(), "Unit": Unit}
     for other in (eval(repr(init), names), pickle.loads(pickle.dumps(init))):
         assert other == init
         assert hash(other) == hash(init)

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tools import assert_refused, assert_same_bits, root
+from tools import assert_refused, assert_same_bits, public, root
 
 import initjax as ij
 from initjax import Fan, Rules
@@ -175,7 +175,7 @@ def test_laws_are_values(name):
         assert (again == law, hash(again) == hash(law)) == (True, True)
         assert repr(again) == repr(law)
     if name in DATA:
-        assert eval(repr(law), {**vars(ij), **globals()}) == law
+        assert eval(repr(law), {**public(), **globals()}) == law
 
 
 @pytest.mark.parametrize("name", DATA)

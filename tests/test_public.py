@@ -35,9 +35,11 @@ def test_all_is_every_public_name_in_order():
     from initjax import _models
     from initjax.laws import rare
 
-    names = {*public(_models), *public(rare)} | {
-        name for name in vars(initjax) if name[0] != "_"
-    }
+    names = (
+        {*public(_models), *public(rare)}
+        | {name for name in vars(initjax) if name[0] != "_"}
+        | {"nn", "typing"}
+    )
     assert initjax.__all__ == sorted(names - {"TYPE_CHECKING", "Any"}, key=rank)
     assert dir(initjax) == sorted(initjax.__all__)
     assert not hasattr(initjax, "setup")
@@ -79,7 +81,7 @@ WINGS = [
     "_core",
     "_registry",
     "laws",
-    "nn _engine",
+    "nn typing _engine",
     "_rules",
     "_data",
     "recipes",

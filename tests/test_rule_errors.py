@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
-from tools import assert_refused
+from tools import assert_refused, public
 
 import initjax as ij
 from initjax import Fan, Rules, Spec
@@ -765,7 +765,7 @@ def test_a_malformed_glob_is_refused_where_it_is_written(glob):
 
 @pytest.mark.parametrize("source", FANS)
 def test_a_wrong_declaration_is_refused(source):
-    names = {**vars(ij), "inf": float("inf")}
+    names = {**public(), "inf": float("inf")}
     message = f"{source}: {FANS[source]}"
     assert_refused(lambda: eval(source, names), ValueError, message)
 

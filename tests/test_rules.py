@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from flax import nnx
 from flax.core import FrozenDict
-from tools import assert_same_bits, root
+from tools import assert_same_bits, public, root
 
 import initjax as ij
 from initjax import Fan, Rules, Spec
@@ -201,7 +201,7 @@ RULES = Rules(
 
 
 def test_rules_are_values():
-    again = eval(repr(RULES), vars(ij) | {"re": re})
+    again = eval(repr(RULES), public() | {"re": re})
     assert again == RULES
     assert hash(again) == hash(RULES)
     assert pickle.loads(pickle.dumps(RULES)) == RULES
@@ -249,7 +249,7 @@ def test_a_sum_may_override_a_whole_rule():
     tree = {"norm": {"scale": SHAPE}, "embed": {"embedding": SHAPE}, "w": SHAPE}
     filled = ij.init_tree(rules, tree | {"w": {"kernel": SHAPE}}, jax.random.key(0))
     assert not filled["norm"]["scale"].any()
-    assert eval(repr(rules), vars(ij)) == rules
+    assert eval(repr(rules), public()) == rules
 
 
 def test_a_dead_rule_is_a_warning_if_not_strict():
@@ -282,7 +282,7 @@ def test_a_dtype_of_the_rule_is_what_the_leaf_is_made_in():
 def test_an_optional_rule_may_have_no_leaf():
     rules = Rules([("**/bias", Spec("zeros", optional=True)), ("w", "ones")])
     assert ij.init_tree(rules, {"w": SHAPE}, jax.random.key(0))["w"].all()
-    assert eval(repr(rules), vars(ij)) == rules
+    assert eval(repr(rules), public()) == rules
     assert Rules.from_config(json.loads(json.dumps(rules.get_config()))) == rules
 
 

@@ -13,6 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import initjax as ij
+
 FLOATS = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
 COMPLEX = ("complex64", "complex128")
 WIDE = ("float64", "complex128", "int64", "uint64")
@@ -30,6 +32,11 @@ FLOAT8_ROUNDED_ONCE = VERSION >= (0, 8)
 def written(x):
     """What names a case: its repr without an address, the same in every process."""
     return re.sub(r"<(?:\w+\.)*(\w+) object at 0x\w+>", r"\1", repr(x))
+
+
+def public():
+    """All public names, loaded."""
+    return {name: getattr(ij, name) for name in ij.__all__}
 
 
 def root(seed=5):

@@ -10,10 +10,10 @@ from typing import Any
 
 from jax.sharding import Sharding
 
+from .._core.tables import Table, human_bytes, paragraph
 from .execute import Engine
 from .keys import size_of
 from .program import Program, hindrance
-from .table import human_bytes, table
 
 _IN_LOOP = "a loop's, drawn for all turns side by side"
 _OF_ONE_PROGRAM = frozenset(
@@ -90,6 +90,13 @@ class SetupPlan:
 
     def __str__(self) -> str:
         """Return the table of programs, the totals and the fallbacks."""
+        return "\n".join([*self._table().lines(), *self._notes()])
+
+    def _repr_html_(self) -> str:
+        """Return the same for a notebook."""
+        return self._table().html() + paragraph("\n".join(self._notes()))
+
+    def _table(self) -> Table:
         head = ("runs", "each", "shards", "way", "returns", "computes")
         rows = [
             (
@@ -98,19 +105,21 @@ class SetupPlan:
             )
             for r in self.programs
         ]
-        lines = table(head, rows, right=(0, 1, 2))
-        lines.append(
+        return Table(head, rows, right=(0, 1, 2))
+
+    def _notes(self) -> list[str]:
+        lines = [
             f"{self.compiled} program{'s' * (self.compiled != 1)}, "
-            f"{self.outputs} arrays, "
+            f"{self.outputs} array{'s' * (self.outputs != 1)}, "
             f"{human_bytes(self.size)}; at most about {human_bytes(self.peak)} a device"
-        )
+        ]
         if self.fallbacks or self.whole:
             lines.append("as jax.jit would:")
             lines.extend(f"  {line}" for line in self.explain().splitlines())
         if self.inexact:
             lines.append("but for the last bits:")
             lines.extend(f"  {path}: {why}" for path, why in self.inexact.items())
-        return "\n".join(lines)
+        return lines
 
 
 def plan_of(engine: Engine, paths: Sequence[str]) -> SetupPlan:

@@ -18,7 +18,7 @@ from jax.sharding import Sharding
 from .._core.config import to_plain
 from .._core.initializer import Initializer
 from .._core.promise import Law
-from .._engine.table import human_bytes
+from .._core.tables import human_bytes, paragraph
 from .._errors import Refused
 from .._fans.declaration import Declaration
 from .._fans.fans import Fans
@@ -114,9 +114,13 @@ class TreePlan:
 
     def __str__(self) -> str:
         """Return the table, leaves that differ in numerals alone on one line."""
-        return "\n".join(
-            [*rows_table(self.rows), "", *rules_table(self.rows), self._sum]
-        )
+        tables = rows_table(self.rows).lines(), rules_table(self.rows).lines()
+        return "\n".join([*tables[0], "", *tables[1], self._sum])
+
+    def _repr_html_(self) -> str:
+        """Return the same for a notebook."""
+        tables = rows_table(self.rows).html(), rules_table(self.rows).html()
+        return "".join([*tables, paragraph(self._sum)])
 
     @property
     def _sum(self) -> str:

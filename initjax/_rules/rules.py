@@ -14,6 +14,7 @@ from .._core.fields import default_dtype, flag, stream
 from .._core.initializer import Initializer
 from .._core.streams import Seed
 from .._core.streams import clean_path as plain_path
+from .._core.tables import Table, paragraph
 from .._errors import Refused, shown
 from .._fans.declaration import as_declaration
 from .._registry import serialize
@@ -157,6 +158,14 @@ class Rules:
         default = "" if self.default is None else f", default={_plain(self.default)}"
         strict = "" if self.strict else ", strict=False"
         return f"Rules([\n{''.join(lines)}]{default}{strict})"
+
+    def _repr_html_(self) -> str:
+        """Return a table of the rules for a notebook."""
+        rows = [(_show(r.pattern), _plain(r.spec)) for r in self.rules]
+        if self.default is not None:
+            rows.append(("default", _plain(self.default)))
+        note = "" if self.strict else "strict=False"
+        return Table(("pattern", "initializer"), rows).html() + paragraph(note)
 
     def get_config(self) -> dict[str, Any]:
         """Return the rules as JSON-able data.

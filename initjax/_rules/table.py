@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .._core.initializer import Initializer
+from .._core.tables import Table, human_bytes
 from .._core.values import ArrayValue
-from .._engine.table import human_bytes, table
 from .._fans.fans import Fans
 from ..laws.wrapper import Wrapper
 
@@ -52,7 +52,7 @@ class PlanRow:
     way: str
 
 
-def rows_table(rows: Sequence[PlanRow]) -> list[str]:
+def rows_table(rows: Sequence[PlanRow]) -> Table:
     """Return a line for each leaf, one for those that differ in numerals alone."""
     head = (
         *("leaves", "path", "shape", "dtype", "law"),
@@ -75,10 +75,10 @@ def rows_table(rows: Sequence[PlanRow]) -> list[str]:
         )
         for alike in groups
     ]
-    return table(head, lines, right=(0, 5, 6, 7))
+    return Table(head, lines, right=(0, 5, 6, 7))
 
 
-def rules_table(rows: Sequence[PlanRow]) -> list[str]:
+def rules_table(rows: Sequence[PlanRow]) -> Table:
     """Return the totals of each rule."""
     totals = [
         (
@@ -89,7 +89,7 @@ def rules_table(rows: Sequence[PlanRow]) -> list[str]:
         )
         for ruled in _grouped(rows, lambda row: row.rule)
     ]
-    return table(("leaves", "rule", "parameters", "bytes"), totals, right=(0, 2, 3))
+    return Table(("leaves", "rule", "parameters", "bytes"), totals, right=(0, 2, 3))
 
 
 def explained(row: PlanRow) -> str:
