@@ -3,7 +3,7 @@
 An MLP and a transformer are trained by SGD at widths 64 to 1024, all at one learning
 rate, in the standard parametrization and in muP: `ij.mup_rules` makes the weights, and
 `ij.mup_learning_rates` the factors that optax multiplies its updates by. At the base
-width, 64, both are the same model, bit for bit. Then a learning rate is chosen at three
+width, 64, both are the same model, bit for bit. Then a learning rate is chosen at two
 widths.
 
 The check of coordinates is that of Yang et al., "Tensor Programs V", 2022, figure 5: on
@@ -49,7 +49,7 @@ WIDTHS = (64, 256, 1024)
 STEPS = (1, 10)  # after which activations are looked at
 LIMIT = 1.3  # how far apart muP's scales may be, largest over smallest
 GROWTH = 5.0  # how much more the widest standard model changes at least
-SWEPT = (64, 256, 1024)
+SWEPT = (64, 1024)
 TRAINED = 16  # steps of the sweep
 RATES = tuple(2.0**i for i in range(-7, 1))
 NAMES = ("standard", "muP")
