@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import operator
-from collections.abc import Callable, Hashable, Mapping
-from typing import Any, NoReturn, cast
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, NoReturn, TypeGuard, cast
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,7 @@ import numpy as np
 from jax.core import Tracer
 
 from .._errors import Refused
+from .._fans.fans import is_list, mapping_of
 
 
 class Frozen(dict[Any, Any]):
@@ -50,11 +51,10 @@ def kept(value: Any) -> Any:
             )
         if not jnp.issubdtype(value.dtype, jax.dtypes.extended):
             return np.asarray(value).item()
-    if type(value) in (list, tuple):
-        return tuple(map(kept, cast("list[Any]", value)))
-    if type(value) in (dict, Frozen):
-        items = cast("dict[Any, Any]", value).items()
-        return Frozen({name: kept(item) for name, item in items})
+    if _is_plain_list(value):
+        return tuple(map(kept, value))
+    if (items := mapping_of(value)) is not None:
+        return Frozen({name: kept(item) for name, item in items.items()})
     if isinstance(value, set):
         return frozenset(cast("set[Any]", value))
     try:
@@ -67,6 +67,12 @@ def kept(value: Any) -> Any:
             TypeError,
         ) from None
     return value
+
+
+def _is_plain_list(value: Any) -> TypeGuard[Sequence[Any]]:
+    """Tell lists and tuples from those that are values of a kind of their own."""
+    own = isinstance(value, (tuple, range)) and type(value) is not tuple
+    return is_list(value) and not own
 
 
 class Itself:
