@@ -5,7 +5,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import operator
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Hashable,
+    Mapping,
+    MutableMapping,
+    MutableSequence,
+    Sequence,
+)
 from typing import Any, NoReturn, TypeGuard, cast
 
 import jax
@@ -14,7 +21,7 @@ import numpy as np
 from jax.core import Tracer
 
 from .._errors import Refused
-from .._fans.fans import is_list, mapping_of
+from .._fans.fans import is_list
 
 
 class Frozen(dict[Any, Any]):
@@ -53,8 +60,9 @@ def kept(value: Any) -> Any:
             return np.asarray(value).item()
     if _is_plain_list(value):
         return tuple(map(kept, value))
-    if (items := mapping_of(value)) is not None:
-        return Frozen({name: kept(item) for name, item in items.items()})
+    if isinstance(value, MutableMapping):
+        items = cast("MutableMapping[Any, Any]", value).items()
+        return Frozen({name: kept(item) for name, item in items})
     if isinstance(value, set):
         return frozenset(cast("set[Any]", value))
     try:
@@ -70,9 +78,10 @@ def kept(value: Any) -> Any:
 
 
 def _is_plain_list(value: Any) -> TypeGuard[Sequence[Any]]:
-    """Tell lists and tuples from those that are values of a kind of their own."""
-    own = isinstance(value, (tuple, range)) and type(value) is not tuple
-    return is_list(value) and not own
+    """Tell what can change, and tuples, from what is a value of a kind of its own."""
+    return is_list(value) and (
+        type(value) is tuple or isinstance(value, MutableSequence)
+    )
 
 
 class Itself:
