@@ -15,6 +15,7 @@ from ._core.names import custom_objects as names_in_scope
 from ._core.streams import digest_words, path_of
 from ._core.values import ArrayValue
 from ._errors import Refused, shown
+from ._fans.fans import mapping_of
 
 T = TypeVar("T", bound=type[Initializer])
 
@@ -62,7 +63,7 @@ def get(identifier: Any) -> Any:
     """
     if identifier is None:
         return None
-    if isinstance(identifier, (str, Mapping)):
+    if isinstance(identifier, str) or mapping_of(identifier) is not None:
         try:
             return from_node(identifier)
         except Refused as refused:

@@ -7,6 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
+from collections import UserDict, UserList
 
 import jax
 import jax.numpy as jnp
@@ -45,6 +46,12 @@ PLAIN = [
     (ij.HeNormal(seed=["encoder", 3]).seed, ("encoder", 3)),
     (ij.HeNormal(seed=("head",)).seed, "head"),
     (ij.HeNormal(seed=()).seed, None),
+    (ij.HeNormal(seed=UserList(["a", UserList(["b"])])).seed, ("a", ("b",))),
+    (ij.HeNormal(fan=UserList([3, 4])).fan, ij.Given(3, 4)),
+    (ij.Fan.fused(UserDict(q=3, k=4)), ij.Fan.fused({"q": 3, "k": 4})),
+    (ij.per_layer("ones", UserList([1, 2])).scales, (1.0, 2.0)),
+    (ij.Sum(UserList(["ones", 2])), ij.Sum(["ones", 2])),
+    (ij.with_row("ones", UserList([0, 1])).index, (0, 1)),
     (ij.HeNormal(in_axis=0, out_axis=[1, np.int32(2)]).out_axis, (1, 2)),
     (ij.HeNormal(dtype=jnp.bfloat16).dtype, "bfloat16"),
     (ij.VarianceScaling(mode="FAN_OUT").mode, "fan_out"),

@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import json
 import pickle
+from collections import UserDict, UserList
 from typing import Any
 
 import jax
@@ -227,6 +228,7 @@ KEPT = {
     "number of JAX": (jnp.int32(3), 3),
     "dict": ({"a": [1]}, {"a": (1,)}),
     "set": ({1, 2}, frozenset({1, 2})),
+    "what configuration systems have": (UserDict(a=UserList([1])), {"a": (1,)}),
     "nan": (float("nan"), float("nan")),
 }
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast, overload
 import jax
 
 from .._errors import Refused, shown
+from .._fans.fans import is_list
 from .arguments import in_trace
 from .fields import checked, integer, stream
 from .initializer import Initializer
@@ -116,7 +117,7 @@ def _next_anonymous() -> int:
 
 
 def _as_parts(data: Any) -> Any:
-    return data if isinstance(data, (tuple, list)) else (data,)
+    return data if is_list(data) else (data,)
 
 
 def _show(initializer: Any) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from .._errors import Refused, shown
 from .._fans.declaration import KINDS, Declaration
+from .._fans.fans import is_list, mapping_of
 from .names import find, name_of
 from .values import ArrayValue
 
@@ -86,22 +87,22 @@ def from_plain(value: Any) -> Any:
 
 
 def _from_plain(value: Any) -> Any:
-    if isinstance(value, list):
-        return [from_plain(item) for item in cast("list[Any]", value)]
-    if not isinstance(value, Mapping):
+    if is_list(value):
+        return [from_plain(item) for item in value]
+    node = mapping_of(value)
+    if node is None:
         return value
-    node = cast("Mapping[str, Any]", value)
     name = node.get("class_name")
     reader = _READERS.get(name) if isinstance(name, str) else None
     if reader is None:
         return from_node(node)
-    inner = node.get("config")
-    if not isinstance(inner, Mapping):
+    inner = mapping_of(node.get("config"))
+    if inner is None:
         raise Refused(
             f"cannot read the nested object {shown(dict(node))}: it has no config."
         )
     try:
-        return reader(cast("Mapping[str, Any]", inner))
+        return reader(inner)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise Refused(
             f"cannot read the nested object {shown(dict(node))}: {error!r}."
@@ -112,12 +113,12 @@ def from_node(config: Any) -> Any:
     """Return the law of a saved config: a name, or a dict with "class_name"."""
     if isinstance(config, str):
         config = {"class_name": config, "config": {}}
-    if not isinstance(config, Mapping):
+    node = mapping_of(config)
+    if node is None:
         kind = type(config).__name__
         raise Refused(
             f"needs a dict or a name, got {kind}; see `serialize`.", TypeError
         )
-    node = cast("Mapping[str, Any]", config)
     name, fields = node.get("class_name"), node.get("config", {})
     if not isinstance(name, str):
         raise Refused(
@@ -127,9 +128,8 @@ def from_node(config: Any) -> Any:
         )
     if name == "function" and isinstance(fields, str):
         name, fields = fields, {}
-    if fields is None:
-        fields = {}
-    if not isinstance(fields, Mapping):
+    given = mapping_of({} if fields is None else fields)
+    if given is None:
         kind = type(fields).__name__
         raise Refused(
             f"needs a config that is a dict, got {kind}; give a dict.", TypeError
@@ -137,16 +137,16 @@ def from_node(config: Any) -> Any:
     found = find(name, node)
     if not isinstance(found, type):
         return found
-    extra = node.get("initjax", {})
-    if not isinstance(extra, Mapping):
-        kind = type(extra).__name__
+    extra = mapping_of(node.get("initjax", {}))
+    if extra is None:
+        kind = type(node["initjax"]).__name__
         raise Refused(f'needs "initjax" to be a dict, got {kind}; drop it.', TypeError)
-    fields = {**cast("Mapping[str, Any]", fields), **cast("Mapping[str, Any]", extra)}
+    whole = {**given, **extra}
     build = cast("Any", getattr(found, "from_config", None))
     if build:
-        return build(fields)
+        return build(whole)
     try:
-        return found(**fields)
+        return found(**whole)
     except TypeError as error:
         raise Refused(
             f"{name} does not take this config: {error}.", TypeError
@@ -183,11 +183,12 @@ _READERS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
 
 def read_fields(config: Mapping[str, Any], fields: set[str]) -> dict[str, Any]:
     """Return constructor arguments from a config in Keras's spelling or ours."""
-    if not isinstance(config, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # files hold anything
+    items = mapping_of(config)
+    if items is None:
         raise Refused(f"needs a dict, got {type(config).__name__}.", TypeError)
     given = {
-        name if isinstance(name, str) else shown(name): from_plain(value)  # pyright: ignore[reportUnnecessaryIsInstance]  # as above
-        for name, value in config.items()
+        name if isinstance(name, str) else shown(name): from_plain(value)
+        for name, value in items.items()
     }
     if "in_axis" not in fields:  # no law that scales with fans
         return given

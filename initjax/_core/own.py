@@ -5,8 +5,15 @@ from __future__ import annotations
 import dataclasses
 import functools
 import operator
-from collections.abc import Callable, Hashable, Mapping
-from typing import Any, NoReturn, cast
+from collections.abc import (
+    Callable,
+    Hashable,
+    Mapping,
+    MutableMapping,
+    MutableSequence,
+    Sequence,
+)
+from typing import Any, NoReturn, TypeGuard, cast
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +21,7 @@ import numpy as np
 from jax.core import Tracer
 
 from .._errors import Refused
+from .._fans.fans import is_list
 
 
 class Frozen(dict[Any, Any]):
@@ -50,10 +58,10 @@ def kept(value: Any) -> Any:
             )
         if not jnp.issubdtype(value.dtype, jax.dtypes.extended):
             return np.asarray(value).item()
-    if type(value) in (list, tuple):
-        return tuple(map(kept, cast("list[Any]", value)))
-    if type(value) in (dict, Frozen):
-        items = cast("dict[Any, Any]", value).items()
+    if _is_plain_list(value):
+        return tuple(map(kept, value))
+    if isinstance(value, MutableMapping):
+        items = cast("MutableMapping[Any, Any]", value).items()
         return Frozen({name: kept(item) for name, item in items})
     if isinstance(value, set):
         return frozenset(cast("set[Any]", value))
@@ -67,6 +75,13 @@ def kept(value: Any) -> Any:
             TypeError,
         ) from None
     return value
+
+
+def _is_plain_list(value: Any) -> TypeGuard[Sequence[Any]]:
+    """Tell what can change, and tuples, from what is a value of a kind of its own."""
+    return is_list(value) and (
+        type(value) is tuple or isinstance(value, MutableSequence)
+    )
 
 
 class Itself:

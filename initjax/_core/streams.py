@@ -25,10 +25,10 @@ import numpy as np
 from jax.core import Tracer
 
 from .._errors import Refused, shown
-from .._fans.fans import items_of
+from .._fans.fans import is_list, items_of
 from .bits import THREEFRY, fold_in_block, threefry2x32
 
-Part = str | int | tuple["Part", ...]
+Part = str | int | tuple[Any, ...]  # nested; users' annotations are read at run time
 Path = tuple[Part, ...]
 Seed = Part | None
 
@@ -193,17 +193,16 @@ def clean_seed(seed: Any) -> Seed:
     """Return a stream tag in its one form: None, a part, or a path of two and more."""
     if seed is None:
         return None
-    if not isinstance(seed, (tuple, list)):
+    if not is_list(seed):
         return _clean_part(seed)
-    parts = cast("Sequence[Any]", seed)
-    path = tuple(_clean_seed_part(part) for part in parts)
+    path = tuple(map(_clean_seed_part, seed))
     if len(path) < 2 and not (path and isinstance(path[0], tuple)):
         return path[0] if path else None
     return path
 
 
 def _clean_seed_part(part: Any) -> Part:
-    return clean_path(part) if isinstance(part, (tuple, list)) else _clean_part(part)
+    return clean_path(part) if is_list(part) else _clean_part(part)
 
 
 def path_of(seed: Seed) -> Path:

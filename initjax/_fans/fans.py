@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple, TypeGuard, cast
 
 from .._errors import Refused, shown
 
@@ -91,12 +91,24 @@ def resolve_axes(shape: Sequence[int], groups: dict[str, Axes]) -> dict[str, Axe
     return resolved
 
 
+def is_list(value: Any) -> TypeGuard[Sequence[Any]]:
+    """Tell a list, a tuple, or what a configuration system has for them."""
+    is_text = isinstance(value, (str, bytes, bytearray, memoryview))
+    return isinstance(value, Sequence) and not is_text
+
+
+def mapping_of(value: Any) -> Mapping[Any, Any] | None:
+    """Return a dict, or what a configuration system has for one; else None."""
+    if isinstance(value, Mapping):
+        return cast("Mapping[Any, Any]", value)
+    kind = type(value)
+    return dict(value) if hasattr(kind, "keys") and hasattr(kind, "get") else None
+
+
 def items_of(value: Any) -> Sequence[Any] | None:
     """Return a sequence or an array of one axis, in order; None is anything else."""
-    if isinstance(value, (str, bytes, bytearray, memoryview)):
-        return None
-    if isinstance(value, Sequence):
-        return cast("Sequence[Any]", value)
+    if is_list(value):
+        return value
     is_row = getattr(value, "ndim", None) == 1 and hasattr(value, "__iter__")
     return list(value) if is_row else None
 

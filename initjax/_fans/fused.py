@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -17,7 +17,7 @@ from .declaration import (
     count,
     kind,
 )
-from .fans import Fans, index_of, items_of, resolve_axes
+from .fans import Fans, index_of, is_list, items_of, resolve_axes
 
 
 @kind
@@ -102,12 +102,11 @@ def _part(i: int, item: Any) -> tuple[Name, int | None]:
     """Return the name and the length that an item gives."""
     if isinstance(item, str):
         return _name(item), None
-    if not isinstance(item, (tuple, list)):
+    if not is_list(item):
         return i, count("parts", item, least=0)
-    pair = cast("Sequence[Any]", item)
-    if len(pair) != 2:
-        raise Refused(f"a part is a name and a length, got {shown(pair)}.", TypeError)
-    name, length = pair
+    if len(item) != 2:
+        raise Refused(f"a part is a name and a length, got {shown(item)}.", TypeError)
+    name, length = item
     size = None if length is None else count("parts", length, least=0)
     return _name(name), size
 

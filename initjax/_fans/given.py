@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any, Self, cast
+from typing import Any, Self
 
 from .._errors import Refused
 from .declaration import Declaration, Shape, kind
-from .fans import Fans
+from .fans import Fans, is_list
 
 
 @kind
@@ -35,10 +34,7 @@ class Given(Declaration):
         """Read a number, or a pair of them."""
         if _is_number(value):
             return cls(value)
-        if isinstance(value, (tuple, list)):
-            pair = cast("Sequence[Any]", value)
-            return cls(*pair) if len(pair) == 2 else None
-        return None
+        return cls(*value) if is_list(value) and len(value) == 2 else None
 
     def _clean(self) -> None:
         self._keep(fan_in=_fan("fan_in", self.fan_in))

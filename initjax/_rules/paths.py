@@ -17,6 +17,7 @@ from .._core.values import numeric_dtype
 from .._engine.placing import bound
 from .._errors import Refused, shown
 from .._fans.declaration import Declaration, as_declaration
+from .._fans.fans import is_list
 
 Shape = tuple[int, ...]
 Path = tuple[str | int, ...]
@@ -263,10 +264,10 @@ def _from_manifest(tree: Any) -> Any:
     if not isinstance(tree, Mapping):
         return tree
     listed = cast("Mapping[str, Any]", tree).get("parameters")
-    if not isinstance(listed, (list, tuple)):
+    if not is_list(listed):
         return cast("Any", tree)
     flat: dict[str, jax.ShapeDtypeStruct] = {}
-    for row in cast("Sequence[Any]", listed):
+    for row in listed:
         try:
             path, shape, dtype = row["path"], as_shape(row["shape"]), row["dtype"]
             if not isinstance(path, str):

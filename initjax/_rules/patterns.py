@@ -10,6 +10,7 @@ from typing import Any, cast
 import numpy as np
 
 from .._errors import Refused, shown
+from .._fans.fans import is_list
 from .makers import name_of
 from .paths import Chooser, Leaf, is_box_class
 
@@ -64,9 +65,9 @@ def _asked(predicate: Predicate, leaf: Leaf) -> bool:
 
 def any_of(patterns: Any) -> Chooser:
     """Return what tells whether a leaf matches a pattern, or one of a list."""
-    if not isinstance(patterns, (list, tuple)):
+    if not is_list(patterns):
         return chooser(patterns)
-    choosers = [chooser(pattern) for pattern in cast("Sequence[Any]", patterns)]
+    choosers = [chooser(pattern) for pattern in patterns]
     return lambda leaf: any(matches(leaf) for matches in choosers)
 
 

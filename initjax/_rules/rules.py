@@ -17,6 +17,7 @@ from .._core.streams import clean_path as plain_path
 from .._core.tables import Table, paragraph
 from .._errors import Refused, shown
 from .._fans.declaration import as_declaration
+from .._fans.fans import is_list
 from .._registry import serialize
 from .makers import maker_of, name_of
 from .paths import clean_path
@@ -237,8 +238,7 @@ def _stream(value: Any) -> Any:
     """Accept a stream, whose text is split as the paths of leaves are."""
     if value is None:
         return None
-    parts = cast("Any", value) if isinstance(value, (tuple, list)) else (value,)
-    path = clean_path(plain_path(parts))
+    path = clean_path(plain_path(value if is_list(value) else (value,)))
     if not path:
         raise Refused(f"a stream needs a part, got {value!r}; give a name, or None.")
     return stream(path)

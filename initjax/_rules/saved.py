@@ -10,6 +10,7 @@ from typing import Any, cast
 from .._core.config import from_plain, to_plain
 from .._core.initializer import Initializer
 from .._errors import Refused, shown
+from .._fans.fans import is_list, mapping_of
 from .._registry import serialize
 from .makers import name_of
 
@@ -33,9 +34,9 @@ def pattern_config(pattern: Any) -> Any:
 
 def read_pattern(config: Any) -> Any:
     """Return the pattern of `pattern_config`'s data."""
-    if not isinstance(config, Mapping):
+    read = mapping_of(config)
+    if read is None:
         return config
-    read = cast("Mapping[Any, Any]", config)
     regex, flags = read.get("regex"), read.get("flags", 0)
     if not isinstance(regex, str) or not {*read} <= {"regex", "flags"}:
         raise Refused(
@@ -52,19 +53,20 @@ def read_pattern(config: Any) -> Any:
 
 def read_row(row: Any) -> tuple[Any, Any]:
     """Return the pattern and the initializer's data of a row of a config."""
-    if not isinstance(row, (list, tuple)) or len(cast("Sequence[Any]", row)) != 2:
+    if not is_list(row) or len(row) != 2:
         raise Refused(
             f"must be a pair [pattern, initializer], got {shown(row)}.", TypeError
         )
-    pattern, initializer = cast("Sequence[Any]", row)
+    pattern, initializer = row
     return read_pattern(pattern), initializer
 
 
 def read_spec(config: Any, fields: Iterable[str]) -> dict[str, Any]:
     """Return the arguments of a `Spec` from a config, or from an initializer's."""
-    if not isinstance(config, Mapping) or "initializer" not in config:
+    read = mapping_of(config)
+    if read is None or "initializer" not in read:
         return {"initializer": config}
-    given = dict(cast("Mapping[str, Any]", config))
+    given = dict(read)
     if unknown := [name for name in given if name not in fields]:
         raise Refused(f"has no field {shown(unknown[0])}; known: {', '.join(fields)}.")
     if "fan" in given:
@@ -74,15 +76,16 @@ def read_spec(config: Any, fields: Iterable[str]) -> dict[str, Any]:
 
 def read_whole(config: Any) -> dict[str, Any]:
     """Return the entries of a config of rules, or refuse what is none."""
-    if not isinstance(config, Mapping):
+    read = mapping_of(config)
+    if read is None:
         raise Refused(
             f"needs a dict, as get_config returns, got {type(config).__name__}.",
             TypeError,
         )
-    given = dict(cast("Mapping[str, Any]", config))
+    given = dict(read)
     if unknown := [name for name in given if name not in _KNOWN]:
         raise Refused(f"has no field {shown(unknown[0])}; known: {', '.join(_KNOWN)}.")
-    if not isinstance(given.get("rules"), (list, tuple)):
+    if not is_list(given.get("rules")):
         raise Refused(
             "needs 'rules', a list of pairs [pattern, initializer], got "
             f"{shown(given.get('rules'))}."

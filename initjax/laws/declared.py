@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, cast
 
 from .._core.initializer import Initializer
 from .._errors import Refused, shown
 from .._fans.fan import Fan
+from .._fans.fans import is_list
 from .constant import Zeros
 from .per_part import PerPart
 from .wrapper import as_law
@@ -69,8 +70,8 @@ def concatenated(parts: Any, axis: int = -1) -> PerPart:
     where = f"concatenated({shown(parts)}, axis={shown(axis)})"
     if isinstance(parts, Mapping):
         named = [*cast("Mapping[Any, Any]", parts).items()]
-    elif isinstance(parts, (list, tuple)):
-        named = [*enumerate(cast("Sequence[Any]", parts))]
+    elif is_list(parts):
+        named = [*enumerate(parts)]
     else:
         kind = type(parts).__name__
         raise TypeError(
@@ -82,11 +83,11 @@ def concatenated(parts: Any, axis: int = -1) -> PerPart:
     laws: dict[Any, Initializer] = {}
     sizes: dict[Any, Any] = {}
     for name, pair in named:
-        if not isinstance(pair, (list, tuple)) or len(cast("list[Any]", pair)) != 2:
+        if not is_list(pair) or len(pair) != 2:
             raise TypeError(
                 f"{where}: a part is a pair of a law and a length, got {shown(pair)}."
             )
-        law, sizes[name] = cast("list[Any]", pair)
+        law, sizes[name] = pair
         laws[name] = _law(where, law)
     return PerPart(Zeros(), laws, fan=Fan.fused(sizes, axis))
 

@@ -13,7 +13,7 @@ from .._core.initializer import Initializer
 from .._core.own import is_traced
 from .._core.promise import Law
 from .._errors import Refused
-from .._fans.fans import Fans
+from .._fans.fans import Fans, is_list
 from .._registry import named
 from .constant import Constant, Ones, Zeros
 from .scaled import Scaled
@@ -44,7 +44,7 @@ def growth_of(fans: Fans, base: Fans) -> Growth:
 
 
 def _pair(value: Any) -> tuple[float, float]:
-    items = cast("Any", tuple(value) if isinstance(value, (tuple, list)) else (value,))
+    items = value if is_list(value) else (value,)
     check = number(above=0)
     if len(items) != 2:
         raise Refused("must be a pair (fan_in, fan_out) of the base model.", TypeError)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import jax
 import numpy as np
@@ -19,6 +18,7 @@ from .._core.initializer import Initializer
 from .._core.promise import Law, mixture_law
 from .._core.streams import is_key
 from .._errors import Refused
+from .._fans.fans import is_list
 from .._registry import named
 from .scaled import scaled_law, times
 from .wrapper import Wrapper, axis_of
@@ -31,9 +31,9 @@ def _scales(value: Any) -> tuple[Real, ...]:
         value = [*value]
     elif isinstance(value, (np.ndarray, jax.Array)) and not isinstance(value, Tracer):
         value = None if is_key(value) else np.asarray(value).tolist()
-    if not isinstance(value, (tuple, list)) or not value:
+    if not is_list(value) or not value:
         raise Refused("must be a sequence of numbers, one per layer.", TypeError)
-    checked = map(number(least=0), cast("Sequence[Any]", value))
+    checked = map(number(least=0), value)
     return tuple(x if isinstance(x, jax.Array) else float(x) for x in checked)
 
 

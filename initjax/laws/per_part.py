@@ -16,6 +16,7 @@ from .._core.initializer import Initializer
 from .._core.promise import Law
 from .._errors import Refused, shown
 from .._fans.declaration import Name, Parts
+from .._fans.fans import is_list
 from .._registry import named
 from .scaled import Scaled
 from .wrapper import Wrapper, as_law, on_stream
@@ -28,21 +29,21 @@ def _laws(value: Any) -> Pairs:
     """Accept a dict of laws, or of identifiers, by part; keep its items in order."""
     if isinstance(value, Mapping):
         value = tuple(cast("Mapping[Any, Any]", value).items())
-    if not isinstance(value, (tuple, list)):
+    if not is_list(value):
         kind = type(value).__name__
         raise Refused(f"must be a dict of part names and laws, got {kind}.", TypeError)
-    laws = dict(map(_pair, cast("Sequence[Any]", value)))
+    laws = dict(map(_pair, value))
     if any(law.dtype is not None for law in laws.values()):
         raise Refused("an array has one dtype; give it to the whole law.")
     return tuple(sorted(laws.items(), key=lambda pair: ascii(pair[0])))
 
 
 def _pair(value: Any) -> tuple[Name, Initializer]:
-    if not isinstance(value, (tuple, list)) or len(cast("list[Any]", value)) != 2:
+    if not is_list(value) or len(value) != 2:
         raise Refused(
             f"must be pairs of a part and a law, got {shown(value)}.", TypeError
         )
-    name, law = cast("list[Any]", value)
+    name, law = value
     return name if isinstance(name, str) else integer(name), as_law(law)
 
 

@@ -9,7 +9,7 @@ import math
 import operator
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, cast
+from typing import Any
 
 import jax
 import numpy as np
@@ -25,7 +25,7 @@ from .._core.promise import Law
 from .._core.rounding import rounded, wide_dtype
 from .._core.streams import Seed
 from .._errors import Refused
-from .._fans.fans import Fans
+from .._fans.fans import Fans, is_list
 from .._registry import named
 from .constant import Constant
 from .random import RandomNormal
@@ -45,13 +45,13 @@ def as_term(value: Any) -> Initializer:
 
 def _terms(value: Any) -> Terms:
     """Accept a sequence of terms; those of a plain sum among them are its own."""
-    if not isinstance(value, (tuple, list)) or not value:
+    if not is_list(value) or not value:
         raise Refused(
             f"must be a sequence of laws, got {type(value).__name__}; "  # pyright: ignore[reportUnknownArgumentType]  # users pass anything
             "give one or more.",
             TypeError,
         )
-    opened = (_opened(as_term(term)) for term in cast("list[Any]", value))
+    opened = (_opened(as_term(term)) for term in value)
     return tuple(itertools.chain.from_iterable(opened))
 
 

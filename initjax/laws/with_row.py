@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,7 @@ from .._core.promise import Law, is_alike, mixture_law
 from .._core.samplers import fill
 from .._errors import Refused, shown
 from .._fans.declaration import Declaration, part_shapes
+from .._fans.fans import items_of
 from .._registry import named
 from .constant import Constant
 from .scaled import Scaled
@@ -43,9 +44,8 @@ def _index(value: Any) -> Any:
         if not _SLICE.fullmatch(value):
             raise Refused("a slice reads 'start:stop', such as '10:' or ':-2'.")
         return value
-    if isinstance(value, (list, tuple, range, np.ndarray)) and len(value):
-        return tuple(map(integer, cast("Sequence[Any]", value)))
-    return integer(value)
+    rows = items_of(value)
+    return tuple(map(integer, rows)) if rows else integer(value)
 
 
 def _value(value: Any) -> Any:
