@@ -20,13 +20,18 @@ ORDER = "call it as (key, shape, dtype)"
 LATER = "call it first, as in HeNormal()(key, shape), or give HeNormal() in its place."
 
 
+def of_layers(law):
+    """What is said where layers call a law without a key."""
+    return (
+        "(shape, dtype) is the call of Keras and Haiku. Give Keras "
+        f"initjax.adapters.keras.to_keras({law}), Haiku "
+        f"initjax.adapters.haiku.w_init({law}), others {law}.bind(key)."
+    )
+
+
 def bound_form(shape):
     """What a call (shape, dtype) is told."""
-    return (
-        f"got {shape} as the key: (shape, dtype) is the call of Keras and Haiku. Give "
-        "Keras initjax.adapters.keras.to_keras(law), Haiku "
-        "initjax.adapters.haiku.w_init(law), others law.bind(key)."
-    )
+    return f"got {shape} as the key: {of_layers('law')}"
 
 
 he, ones = ij.HeNormal(), jnp.ones((3, 4))
@@ -182,7 +187,10 @@ IN_LAYERS = {
         lambda: nnx.Linear(8, 4, kernel_init=ij.HeNormal, rngs=nnx.Rngs(0)),
         LATER,
     ),
-    "a class in Haiku": (lambda: of_haiku(ij.HeNormal), LATER),
+    "a class in Haiku": (
+        lambda: of_haiku(ij.HeNormal),
+        f"call it first. {of_layers('HeNormal()')}",
+    ),
     "a law in Haiku": (lambda: of_haiku(he), bound_form("[8, 4]")),
     "a law in Keras": (lambda: of_keras(he), bound_form("(8, 4)")),
 }

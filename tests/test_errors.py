@@ -450,15 +450,19 @@ KINDS = {
         for call, what, name in [
             (f"RandomNormal({KEY}, (3, 4))", "class of", "RandomNormal"),
             (f"HeNormal({KEY}, (3, 4), dtype('float32'))", "class of", "HeNormal"),
-            ("Orthogonal((3, 4), dtype('float32'))", "class of", "Orthogonal"),
             (f"Scaled({KEY}, (3, 4))", "class of", "Scaled"),
             (f"nn.he_normal({KEY}, (3, 4))", "function that makes", "he_normal"),
             (f"nn.normal({KEY}, (3, 4), None)", "function that makes", "normal"),
-            (
-                "nn.he_normal((3, 4), dtype('float32'))",
-                "function that makes",
-                "he_normal",
-            ),
+        ]
+    },
+    **{
+        f"{call}((3, 4), dtype('float32'))": re.compile(
+            rf"this is the {what} the law; call it first\. \(shape, dtype\) is the call "
+            rf"of Keras and Haiku\. .*to_keras\({name}\(\)\), .*"
+        )
+        for call, what, name in [
+            ("Orthogonal", "class of", "Orthogonal"),
+            ("nn.he_normal", "function that makes", "he_normal"),
         ]
     },
     "HeNormal().law(shape=5)": "shape must be a sequence of ints, got 5; give (5,).",

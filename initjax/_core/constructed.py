@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from .._errors import shown
-from .._fans.fans import items_of
+from .orders import is_shape, of_layers
 from .streams import is_key
 from .values import numeric_dtype
 from .words import names_of, no_field
@@ -63,7 +63,7 @@ def _is_call(args: tuple[Any, ...]) -> bool:
         return True
     if isinstance(first, (jax.Array, np.ndarray)):
         return first.dtype == np.uint32 and len(others) > 0
-    return bool(others) and items_of(first) is not None and _is_dtype(others[0])
+    return bool(others) and is_shape(first) and _is_dtype(others[0])
 
 
 def _is_dtype(value: Any) -> bool:
@@ -72,7 +72,7 @@ def _is_dtype(value: Any) -> bool:
 
 def _too_early(what: str, name: str, args: tuple[Any, ...]) -> TypeError:
     given = ", ".join(map(shown, args))
-    return TypeError(
-        f"{name}({given}): this is the {what} the law; call it first, as in "
-        f"{name}()(key, shape), or give {name}() in its place."
-    )
+    way = f"call it first, as in {name}()(key, shape), or give {name}() in its place."
+    if is_shape(args[0]):
+        way = f"call it first. {of_layers(f'{name}()')}"
+    return TypeError(f"{name}({given}): this is the {what} the law; {way}")

@@ -56,7 +56,17 @@ _UNKNOWN = {
 }
 
 
-def _is_shape(value: Any) -> bool:
+def of_layers(law: str) -> str:
+    """Return what to write where layers call a law without a key."""
+    return (
+        "(shape, dtype) is the call of Keras and Haiku. Give Keras "
+        f"initjax.adapters.keras.to_keras({law}), Haiku "
+        f"initjax.adapters.haiku.w_init({law}), others {law}.bind(key)."
+    )
+
+
+def is_shape(value: Any) -> bool:
+    """Tell a shape from a key and other arrays."""
     return items_of(value) is not None and not hasattr(value, "dtype")
 
 
@@ -78,16 +88,12 @@ Way = Callable[[Any, Any, Any], str]
 # what a call looks like whose shape is none, and what to write instead
 _OTHERS: list[tuple[Seen, Way]] = [
     (
-        lambda key, shape, _: _is_shape(key) and is_key(shape),
+        lambda key, shape, _: is_shape(key) and is_key(shape),
         lambda key, *_: f"the key comes before the shape; {_ORDER}, {key} second.",
     ),
     (
-        lambda key, *_: _is_shape(key),
-        lambda key, *_: (
-            f"got {shown(key)} as the key: (shape, dtype) is the call of Keras and "
-            "Haiku. Give Keras initjax.adapters.keras.to_keras(law), Haiku "
-            "initjax.adapters.haiku.w_init(law), others law.bind(key)."
-        ),
+        lambda key, *_: is_shape(key),
+        lambda key, *_: f"got {shown(key)} as the key: {of_layers('law')}",
     ),
     (
         lambda _, shape, __: is_key(shape),
@@ -125,7 +131,7 @@ _OTHERS: list[tuple[Seen, Way]] = [
         ),
     ),
     (
-        lambda _, shape, dtype: _is_dtype(shape) and _is_shape(dtype),
+        lambda _, shape, dtype: _is_dtype(shape) and is_shape(dtype),
         lambda *_: f"the dtype comes after the shape; {_ORDER}.",
     ),
 ]

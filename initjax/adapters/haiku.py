@@ -9,8 +9,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .._core.arguments import as_dtype, as_shape, place_of
+from .._core.arguments import as_dtype, place_of
 from .._core.initializer import Initializer
+from .._core.orders import as_shape
 from .._core.streams import as_key, fold_in_path
 from .._engine.jit_init import jit_init
 from .._errors import Refused, shown
