@@ -457,8 +457,8 @@ KINDS = {
     },
     **{
         f"{call}((3, 4), dtype('float32'))": re.compile(
-            rf"this is the {what} the law; call it first\. \(shape, dtype\) is the call "
-            rf"of Keras and Haiku\. .*to_keras\({name}\(\)\), .*"
+            rf"this is the {what} the law; call it first\. \(shape, dtype\) is the "
+            rf"call of Keras and Haiku\. .*to_keras\({name}\(\)\), .*"
         )
         for call, what, name in [
             ("Orthogonal", "class of", "Orthogonal"),
