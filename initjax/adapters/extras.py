@@ -1,9 +1,9 @@
-"""What an adapter says where its framework is missing."""
+"""What several adapters say: a framework is missing, names are strange."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 
 
 @contextlib.contextmanager
@@ -25,3 +25,9 @@ def needs(adapter: str, extra: str, *packages: str) -> Generator[None]:
             f"pip install 'initjax[{extra}]'",
             name=error.name,
         ) from None
+
+
+def listed(names: Sequence[str], most: int = 10) -> str:
+    """Return names as a message shows them, the first of many."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(repr, names[:most])) + more
