@@ -442,8 +442,8 @@ MISTAKES = {
         lambda: linen.abstract(DENSE, floats(2, 8), mesh=jax.make_mesh((8,), ("x",))),
         ValueError,
         "adapters.linen.abstract: 'params/kernel' is split by the axes "
-        "(None, 'model'), and the mesh has ('x',); give a mesh with those axes, or for other names "
-        "nn.with_logical_partitioning and axis_rules=.",
+        "(None, 'model'), and the mesh has ('x',); give a mesh with those axes, or for "
+        "other names nn.with_logical_partitioning and axis_rules=.",
     ),
     "no axis rules": (
         lambda: linen.init_model(LM(), RULES, root(), TOKENS, mesh=MESH),

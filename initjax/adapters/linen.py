@@ -151,7 +151,7 @@ def _init(module: Any, inputs: tuple[Any, ...], kwargs: Any) -> Callable[..., An
 
     def init(key: Any, tracing: bool = False) -> Any:
         args, named = jax.tree.map(_array, (inputs, kwargs))
-        if tracing:  # in words of our own: nn.jit keeps traces, and our notes in them
+        if tracing:  # by another filter than a user's: nn.jit keeps traces, notes too
             mutable = named.get("mutable", DenyList("intermediates"))
             named["mutable"] = intersect_filters(mutable, DenyList("initjax"))
         return module.init(key, *args, **named)
@@ -161,18 +161,19 @@ def _init(module: Any, inputs: tuple[Any, ...], kwargs: Any) -> Callable[..., An
 
 def _shapes(init: Any, key: Any, mesh: Any, axis_rules: Any) -> dict[str, Any]:
     """Return the module's variables by collection, all leaves `Weight`s."""
-    mesh = _mesh_in_use() if mesh is None else mesh
     if mesh is not None and not isinstance(mesh, Mesh):
         kind = type(mesh).__name__
         raise Refused(f"mesh must be a jax.sharding.Mesh, got {kind}.", TypeError)
-
+    in_use = _mesh_in_use()
     with nn.intercept_methods(note):
         traced = jax.eval_shape(lambda key: init(key, tracing=True), key)
     shapes, fans = read_notes(traced)
 
     def weights(path: Any, box: Any) -> Any:
         name = jax.tree_util.keystr(path, simple=True, separator="/")
-        options = fans.get(name), _sharding(name, box, mesh, axis_rules)
+        meshes = (mesh, getattr(box, "mesh", None), in_use)
+        first = next((one for one in meshes if one is not None), None)
+        options = fans.get(name), _sharding(name, box, first, axis_rules)
         return jax.tree.map(lambda x: _weight(x, *options), box)
 
     return jax.tree_util.tree_map_with_path(
@@ -193,12 +194,10 @@ def _mesh_in_use() -> Any:
 def _sharding(name: str, box: Any, mesh: Any, axis_rules: Any) -> Any:
     """Return where a variable lives by the names in its box; None does not say."""
     spec: Any = nn.get_partition_spec(box)
-    own = getattr(box, "mesh", None)
-    mesh = own if mesh is None else mesh
     if mesh is None or spec is None:
         return None
     if isinstance(box, nn.LogicallyPartitioned):
-        rules = box.rules or axis_rules or nn.get_logical_axis_rules()
+        rules = axis_rules or box.rules or nn.get_logical_axis_rules()
         if not rules:
             raise Refused(
                 f"{name!r} names the logical axes {box.names}, and nothing says which "
