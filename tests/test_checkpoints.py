@@ -48,17 +48,13 @@ class Model(nn.Module):
         return sum(nn.Dense(8, kernel_init=wide, name=n, **options)(x) for n in names)
 
 
-TX = optax.adam(1e-2)
+MODEL, TX = Model(), optax.adam(1e-2)
 
 
 def create(key, heads=1):
     """A training state, from the same rules as the model alone."""
-    model = Model(heads)
-    params = linen.init_model(model, Rules(LAWS), key, X)["params"]
+    params = linen.init_model(Model(heads), Rules(LAWS), key, X)["params"]
     return TrainState.create(apply_fn=MODEL.apply, params=params, tx=TX)
-
-
-MODEL = Model()
 
 
 def places(shapes):
@@ -76,8 +72,13 @@ def begun():
     return step(ij.jit_init(create, out_shardings=places(shapes()))(root()))
 
 
-@jax.jit
 def step(state):
+    """Train for a step; simulated devices may wait for each other in two at once."""
+    return jax.block_until_ready(_step(state))
+
+
+@jax.jit
+def _step(state):
     def loss(params):
         return (state.apply_fn({"params": params}, jnp.ones((2, 8))) ** 2).mean()
 

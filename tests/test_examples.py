@@ -21,6 +21,9 @@ LAST_LINES = {
     "catalogue": r"\d+ laws in \d+ pictures, \d+ held to their cdf: catalogue.png",
     "ensemble": r"32 members on 8 devices, each as it is alone: "
     r"spread [\d.]+ at the data, [\d.]+ away from it",
+    "with_linen": r"6,738,415,616 parameters planned; 12 arrays of a small model in "
+    r"shards on 8 devices, with the bits of one",
+    "with_checkpoints": r"20 arrays by Orbax, 6 by safetensors, each in its shards",
 }
 
 
