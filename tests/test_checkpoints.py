@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import re
 
 import flax.linen as nn
 import jax
@@ -306,6 +307,21 @@ FILES = {
         ValueError,
         LOAD + "'a' is float32[2, 3] in the file, bfloat16[2, 3] in the tree; load it "
         "as it is, then convert.",
+    ),
+    "another mesh": (
+        lambda path: files.load(
+            path, SMALL, shardings=NamedSharding(MESH, P(None, "x"))
+        ),
+        ValueError,
+        re.compile(
+            LOAD + r"'a': sharding=\S+\(None, 'x'\) does not divide the shape \(.*\); "
+            "give a spec that does\\."
+        ),
+    ),
+    "twice": (
+        lambda path: files.load([path, path], SMALL),
+        ValueError,
+        LOAD + "two files have 'a'; give one of them.",
     ),
     "another file": (
         lambda path: files.load(__file__, SMALL),

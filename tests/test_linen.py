@@ -264,12 +264,13 @@ def test_other_collections_are_as_the_model_makes_them():
             return nn.BatchNorm(not train, name="norm")(nn.Dense(4)(x))
 
     x = jnp.arange(16.0).reshape(2, 8)
-    made = linen.init_model(Counts(), RULES, root(), x, train=False)
+    made = linen.init_model(Counts(), RULES, root(), x, train=False, mesh=MESH)
     assert made["params"].keys() == {"norm", "Dense_0"}
     assert float(made["cache"]["mean"]) == 7.5
     stats = made["batch_stats"]["norm"]
     assert (stats["mean"] == 0).all()
     assert (stats["var"] == 1).all()
+    assert stats["var"].sharding == NamedSharding(MESH, P())
     assert linen.abstract(Counts(), x, train=False).keys() == {"params"}
 
 

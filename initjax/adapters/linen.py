@@ -151,7 +151,7 @@ def _init(module: Any, inputs: tuple[Any, ...], kwargs: Any) -> Callable[..., An
 
     def init(key: Any, tracing: bool = False) -> Any:
         args, named = jax.tree.map(_array, (inputs, kwargs))
-        if tracing:  # by another filter than a user's: nn.jit keeps traces, notes too
+        if tracing:  # nn.jit keeps traces by this filter: no other call meets our notes
             mutable = named.get("mutable", DenyList("intermediates"))
             named["mutable"] = intersect_filters(mutable, DenyList("initjax"))
         return module.init(key, *args, **named)

@@ -11,11 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._errors import Refused, shown
-from .._rules.init_tree import placed_at
 from .._rules.paths import Leaf, Path, Tree, clean_path, read_tree
 from .._rules.reinit import missing
 from .._rules.rules import Rules
-from .extras import listed, needs
+from .extras import listed, needs, place_of
 
 with needs("orbax", "orbax", "orbax"):
     import orbax.checkpoint as ocp
@@ -37,8 +36,8 @@ def restore(
 ) -> Any:
     """Return a whole tree: a checkpoint's arrays, and new ones where it lacks them.
 
-    Every array is read into its shards; only what the tree has is read. What lacks is
-    made as `ij.missing` does, which see, there too. Arrays are matched by path: a
+    Every array is read into its shards, and only what the tree has is read. What lacks
+    is made in its shards, as `ij.missing` does. Arrays are matched by path: a
     `TrainState`, a dict and a tree of Flax's boxes are alike.
 
     Args:
@@ -119,7 +118,7 @@ def _how(one: _Saved) -> ocp.RestoreArgs:
     leaf = one.leaf
     if leaf is None:
         return ocp.RestoreArgs()
-    place = placed_at(leaf.sharding, leaf)
+    place = place_of(leaf)
     if not isinstance(leaf.dtype, np.dtype):  # a typed key, saved as its words
         home = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         return ocp.ArrayRestoreArgs(sharding=place or home)

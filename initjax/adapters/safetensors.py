@@ -12,9 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._errors import Refused, shown
-from .._rules.init_tree import placed_at
 from .._rules.paths import Leaf, Tree, read_tree
-from .extras import listed, needs
+from .extras import listed, needs, place_of
 
 with needs("safetensors", "safetensors", "safetensors"):
     import safetensors
@@ -153,6 +152,8 @@ def _found(paths: Sequence[File]) -> dict[str, Host]:
         for name, row in header.items():
             if row["dtype"] not in _DTYPES:
                 raise Refused(f"{name!r} is {row['dtype']}, which JAX does not have.")
+            if name in found:
+                raise Refused(f"two files have {name!r}; give one of them.")
             begin, end = row["data_offsets"]
             flat = raw[start + begin : start + end].view(_DTYPES[row["dtype"]])
             found[name] = flat.reshape(row["shape"])
@@ -185,10 +186,7 @@ def _array(name: str, leaf: Leaf, tensor: Host) -> jax.Array:
             f"{name!r} is {tensor.dtype}{[*tensor.shape]} in the file, "
             f"{leaf.dtype}{[*leaf.shape]} in the tree; load it as it is, then convert."
         )
-    try:
-        place = placed_at(leaf.sharding, leaf)
-    except Refused as refused:
-        raise Refused(f"{name!r}: {refused}", refused.kind) from None
+    place = place_of(leaf)
     # copied: JAX may take aligned memory as its own, and this is the file's
     if place is None:
         return jnp.asarray(np.array(tensor))
