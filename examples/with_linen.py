@@ -115,9 +115,9 @@ def main() -> None:
     large = ij.plan(rules(32), linen.abstract(Transformer(), TOKENS))
     print(large)
     assert large.parameters == 6_738_415_616  # those of Llama 2 7B
-    fans = {row.path: row.fans[0] for row in large.rows}
+    fans = {row.path: row.fans for row in large.rows}
     for name in ("query", "key", "value", "out"):
-        assert fans[f"params/layers/attention/{name}/kernel"] == (4096, 4096)
+        assert fans[f"params/layers/attention/{name}/kernel"] == ((4096, 4096),)
 
     mesh = jax.make_mesh((2, 4), ("data", "model"), axis_types=(AxisType.Auto,) * 2)
     model = Transformer(vocab=512, width=64, heads=4, mlp=160, layers=4)
