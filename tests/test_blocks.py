@@ -318,6 +318,16 @@ def test_constants_need_no_program():
         assert np.asarray(x).tobytes() == np.asarray(y).tobytes()
 
 
+def test_laws_of_one_number_fill_their_arrays():
+    def fun(key):
+        laws = ij.Zeros(), ij.Ones(), ij.Constant(0.3), ij.Zeros()
+        return [law(key, (2, 150 * i)) for i, law in enumerate(laws, 1)]
+
+    assert paths(ij.jit_init(fun)) == ["blocks"]
+    for x, y in zip(ij.jit_init(fun)(KEY), jax.jit(fun)(KEY), strict=True):
+        assert_same_bits(x, y)
+
+
 def test_models_compile_few_programs():
     """Flax's transformer draws by two kernels: that of Dense and that of Embed."""
     for layers in (2, 12):

@@ -23,6 +23,9 @@ LAST_LINES = {
     r"spread [\d.]+ at the data, [\d.]+ away from it",
     "with_haiku": r"all 19 weights hold their law, edits moved none; "
     r"loss [\d.]+ to [\d.]+",
+    "with_linen": r"6,738,415,616 parameters planned; 12 arrays of a small model in "
+    r"shards on 8 devices, with the bits of one",
+    "with_checkpoints": r"20 arrays by Orbax, 6 by safetensors, each in its shards",
 }
 
 

@@ -239,6 +239,15 @@ def test_a_leaf_lives_where_asked_with_the_same_bits(name, given):
         assert_same_bits(placed["m"][leaf], alone["m"][leaf], leaf)
 
 
+def test_shardings_of_lists_of_layers():
+    sharding = NamedSharding(mesh(8), P("x"))
+    tree = {"layers": [{"b": struct(8)}, {"b": struct(8)}], "c": (struct(8), None)}
+    asked = {"layers": [{"b": sharding}, sharding], "c": (None, None)}
+    made = ij.init_tree(Rules([], "zeros"), tree, jax.random.key(0), shardings=asked)
+    assert [layer["b"].sharding for layer in made["layers"]] == [sharding] * 2
+    assert made["c"][0].sharding != sharding
+
+
 @pytest.mark.skipif(not hasattr(jax, "set_mesh"), reason="jax.set_mesh is newer")
 @pytest.mark.parametrize("kind", ["Auto", "Explicit"])
 def test_a_spec_is_read_under_a_mesh(kind):

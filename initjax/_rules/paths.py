@@ -184,8 +184,8 @@ def clean_path(keys: Iterable[Any]) -> Path:
 def _spread(prefix: Any, tree: Any) -> list[Any]:
     """Return a sharding, or None, for every leaf, from a prefix of the tree."""
 
-    def each(sharding: Any, subtree: Any) -> list[Any]:
-        return [sharding] * len(jax.tree.leaves(subtree))
+    def each(sharding: Any, subtree: Any) -> _Spread:
+        return _Spread([sharding] * len(jax.tree.leaves(subtree)))
 
     def is_one(x: Any) -> bool:
         return x is None or isinstance(x, (Sharding, PartitionSpec))
@@ -197,11 +197,11 @@ def _spread(prefix: Any, tree: Any) -> list[Any]:
             "shardings must be one sharding, or a tree of them that is a prefix of "
             f"the tree ({' '.join(str(error).split())[:400]})."
         ) from None
-    return list(itertools.chain.from_iterable(jax.tree.leaves(lists, is_leaf=_is_list)))
+    return list(itertools.chain.from_iterable(jax.tree.leaves(lists)))
 
 
-def _is_list(x: Any) -> bool:
-    return isinstance(x, list)
+class _Spread(list[Any]):
+    """The shardings of a subtree, one a leaf; to JAX, unlike a list, a leaf itself."""
 
 
 def _number_or_text(text: str) -> str | int:

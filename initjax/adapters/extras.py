@@ -1,9 +1,15 @@
-"""What an adapter says where its framework is missing."""
+"""What several adapters need: errors of what is missing, names, places of leaves."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+
+from jax.sharding import Sharding
+
+from .._errors import Refused
+from .._rules.init_tree import placed_at
+from .._rules.paths import Leaf
 
 
 @contextlib.contextmanager
@@ -25,3 +31,17 @@ def needs(adapter: str, extra: str, *packages: str) -> Generator[None]:
             f"pip install 'initjax[{extra}]'",
             name=error.name,
         ) from None
+
+
+def listed(names: Sequence[str], most: int = 10) -> str:
+    """Return names as a message shows them, the first of many."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(repr, names[:most])) + more
+
+
+def place_of(leaf: Leaf) -> Sharding | None:
+    """Return where a leaf lives, or refuse by its name what does not fit it."""
+    try:
+        return placed_at(leaf.sharding, leaf)
+    except Refused as refused:
+        raise Refused(f"{leaf.name!r}: {refused}", refused.kind) from None
