@@ -102,7 +102,8 @@ def row_of(tape: Tape, places: Sequence[Place]) -> Callable[..., Any]:
                 ]
             env.extend(bind(line.equation, operands))
         result: Any = tape.result
-        return env[result.place]
+        entries = env[result.place]
+        return entries if result.wide else lax.broadcast(entries, (WIDTH,))
 
     return initialize
 
