@@ -119,11 +119,12 @@ def imports(name, source):
                 yield (whole if whole in MODULES else ".".join(base)), True
 
 
-# extras, imported where they are used
-EXTRAS = {"_engine.progress": {"rich"}} | {
-    f"adapters.{name}": {{"linen": "flax", "nnx": "flax"}.get(name, name)}
-    for name in initjax.adapters.__all__
-}
+# extras, imported where they are used: an adapter is a file, and those named after it
+EXTRAS = {"_engine.progress": {"rich"}}
+for name in MODULES:
+    adapter = name.removeprefix("adapters.").partition("_")[0]
+    if adapter in initjax.adapters.__all__:
+        EXTRAS[name] = {{"linen": "flax", "nnx": "flax"}.get(adapter, adapter)}
 
 
 def wing(name):
