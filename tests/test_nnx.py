@@ -455,6 +455,8 @@ def test_a_plan_says_the_shards():
     assert {row.path: row.shards for row in plan.rows} == {
         "up/kernel": 8, "up/bias": 8, "down/kernel": 8, "down/bias": 2,
     }  # fmt: skip
+    plan = ij.plan(MLP_RULES, abstract(mlp(True, "given")))  # where it lives
+    assert plan.rows[3].shards == 8
     plan = ij.plan(MLP_RULES, abstract(Mlp, True))  # partitioned, and no mesh at hand
     assert {row.shards for row in plan.rows} == {1}
 

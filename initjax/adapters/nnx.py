@@ -56,7 +56,8 @@ def create(
         mesh: What the variables' own partitioning (`nnx.with_partitioning`, through
             `nnx.logical_axis_rules`) goes over; variables without any are whole on
             every device of it. None is the mesh in use, or that of the variables.
-        **kwargs: Its other arguments.
+        **kwargs: Its other arguments. For any that it calls key, rules or mesh give a
+            function.
 
     Raises:
         ValueError: As `init_tree`; partitioning without a mesh, or over axes that it

@@ -113,8 +113,10 @@ def place(path: Path, variable: Any, x: Any, home: Mesh | None) -> Sharding | No
     if isinstance(x, jax.Array):
         return bound(x)
     asked = _asked(variable, x)
-    if home is None or isinstance(asked, Sharding):
-        return asked if isinstance(asked, Sharding) else None
+    if isinstance(asked, Sharding):
+        return asked
+    if home is None:
+        return bound(x)
     for axis in jax.tree.leaves(tuple(asked)):
         if axis not in home.axis_names:
             raise Refused(
