@@ -67,6 +67,7 @@ DRAWS = {  # of a key, a shape and a number
     "float16": lambda k, s, c: uniform(k, s, "float16") * jnp.asarray(c, "float16"),
     "cast": lambda k, s, c: (normal(k, s) * c).astype("bfloat16"),
     "ours": lambda k, s, c: ij.RandomNormal(c, 0.3)(k, s),
+    "our_constant": lambda k, s, c: ij.Constant(c)(k, s),
     "ours_on_a_path": lambda k, s, c: ij.HeNormal(seed="w")(k, s, "bfloat16"),
     "members": lambda k, s, c: jax.vmap(lambda k: normal(k, s) * c)(
         jax.random.split(k, 3)

@@ -19,6 +19,8 @@ LAST_LINES = {
     "mup_sweep": r"muP: scales within 1\.[0-2]\d*x over widths 64 to 1024; "
     r"standard: \d+\.\dx",
     "catalogue": r"\d+ laws in \d+ pictures, \d+ held to their cdf: catalogue.png",
+    "with_nnx": r"34 arrays kept, in their shards; LoRA learns: loss [\d.]+ to [\d.]+, "
+    r"and anew [\d.]+ to [\d.]+",
     "ensemble": r"32 members on 8 devices, each as it is alone: "
     r"spread [\d.]+ at the data, [\d.]+ away from it",
     "with_haiku": r"all 19 weights hold their law, edits moved none; "

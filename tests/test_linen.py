@@ -101,7 +101,7 @@ FANS = {
         LM1B,
         TOKENS,
         {
-            "embed/embedding": (512, 30_000),
+            "embed/embedding": (1, 512),
             "layer_5/Dense_0/kernel": (512, 2048),
             "layer_5/Dense_1/kernel": (2048, 512),
             **{f"layer_0/attention/{k}/kernel": v for k, v in ATTENTION.items()},
@@ -235,7 +235,7 @@ DECLARED = {
     "key": Fan.dense_general(1, 2),
     "value": Fan.dense_general(1, 2),
     "out": Fan.dense_general(2, 1),
-    "embed": Fan.embedding("readout"),
+    "embed": Fan.embedding(),
 }
 
 

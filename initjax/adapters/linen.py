@@ -106,7 +106,7 @@ def abstract(
 
     The leaves are `Weight`s: they know their shardings, and the fans of DenseGeneral
     and so of attention, of Einsum, Conv, ConvLocal, ConvTranspose (window / strides)
-    and Embed (fan_in is the features, as in Flax), of subclasses too, and where
+    and Embed (a lookup: fan_in is 1), of subclasses too, and where
     `nn.scan` and `nn.vmap` stack layers.
 
     Args:

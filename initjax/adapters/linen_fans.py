@@ -117,7 +117,7 @@ def _conv_transpose(layer: Any, arguments: Arguments) -> Fan:
 
 def _embed(layer: Any, arguments: Arguments) -> Fan:
     del layer, arguments
-    return Fan.embedding("readout")  # as the layer's own initializer counts
+    return Fan.embedding()
 
 
 def _is_many(axes: Any) -> bool:
