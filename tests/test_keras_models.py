@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 import subprocess
 import sys
 
@@ -617,4 +618,18 @@ def test_another_backend_is_refused(call, name, monkeypatch):
         RuntimeError,
         f"{WHERE}.{name}: Keras runs on torch; set KERAS_BACKEND=jax before the first "
         "import of keras.",
+    )
+
+
+def test_keras_without_a_backend_says_which_to_set():
+    code = "import sys; sys.modules['tensorflow'] = None; import initjax.adapters.keras"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "KERAS_BACKEND": "tensorflow"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr.splitlines()[-1] == (
+        "ImportError: initjax.adapters.keras needs Keras on JAX, and it runs on "
+        "tensorflow; set KERAS_BACKEND=jax before the first import of keras"
     )

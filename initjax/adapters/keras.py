@@ -29,10 +29,13 @@ with needs("keras", "keras", "keras"):
     try:
         import keras
     except ModuleNotFoundError as error:
-        if error.name not in ("tensorflow", "torch"):
+        if (backend := f"{error.name}".partition(".")[0]) not in (
+            "tensorflow",
+            "torch",
+        ):
             raise
         raise ImportError(
-            f"initjax.adapters.keras needs Keras on JAX, and it runs on {error.name}; "
+            f"initjax.adapters.keras needs Keras on JAX, and it runs on {backend}; "
             "set KERAS_BACKEND=jax before the first import of keras"
         ) from None
     from .keras_initializer import (
@@ -100,7 +103,9 @@ def abstract(model: Any, rules: Rules | None = None) -> dict[str, Weight]:
     of the others, such as BatchNormalization's statistics and all of a frozen layer,
     those that a rule names. States of seeds and metrics never are. Under
     `keras.distribution` each has its layout. Nothing is read of the weights' values, so
-    a model built in `keras.StatelessScope(initialize_variables=False)` will do.
+    a model built in `keras.StatelessScope(initialize_variables=False)` will do; Keras
+    makes its values with those of the next model, or forgets them at
+    `keras.utils.clear_session()`.
 
     Fans are what the layers make of their weights, also where Keras's rule for shapes
     differs: EinsumDense by its equation, attention with it; convolutions, grouped,
@@ -112,7 +117,8 @@ def abstract(model: Any, rules: Rules | None = None) -> dict[str, Weight]:
         rules: The rules that it is for; None names no weight.
 
     Raises:
-        ValueError: A model that is not built; two weights of one path.
+        ValueError: A model that is not built; two weights of one path; a rule that
+            names the integers of a quantized layer.
         TypeError: No model or layer; no Rules.
         RuntimeError: Keras runs on another backend than JAX.
     """
