@@ -51,6 +51,19 @@ def transformer():
     return keras.Model(tokens, layers.Dense(3, name="head")(x), name="transformer")
 
 
+def others():
+    """The layers that the transformer has no use for."""
+    video = keras.Input((4, 12, 6))
+    x = layers.ConvLSTM1D(8, 3, name="conv_lstm")(video)
+    x = layers.DepthwiseConv1D(3, depth_multiplier=2, name="depthwise")(x)
+    x = layers.LayerNormalization(name="norm")(x)
+    x = layers.GRU(5, name="gru", return_sequences=True)(x)
+    x = layers.EinsumDense("...x,xy->...y", 7, name="ellipsis")(x)
+    tokens = keras.Input((4, 7))  # an expert a place
+    experts = layers.EinsumDense("abc,bcd->abd", (4, 9), name="experts")
+    return keras.Model([video, tokens], [x, experts(tokens)], name="others")
+
+
 def classifier():
     """Attention with laws of ours, statistics that do not train, a stream of seeds."""
     inputs = keras.Input((6, 32))
@@ -295,6 +308,15 @@ TRANSFORMER = {
     "both/{forward,backward}_lstm/lstm_cell/recurrent_kernel": (5, 5),
     "head/kernel": (10, 3),
 }
+OTHERS = {
+    "conv_lstm/conv_lstm_cell/kernel": (3 * 6, 3 * 8),
+    "conv_lstm/conv_lstm_cell/recurrent_kernel": (3 * 8, 3 * 8),
+    "depthwise/kernel": (3, 3 * 2),
+    "gru/gru_cell/kernel": (16, 5),
+    "gru/gru_cell/recurrent_kernel": (5, 5),
+    "ellipsis/kernel": (5, 7),
+    "experts/kernel": (7, 9),
+}
 RESNET = {
     "conv1_conv/kernel": (7 * 7 * 3, 7 * 7 * 64),
     "conv2_block1_0_conv/kernel": (64, 256),
@@ -333,11 +355,12 @@ def application(name):
     ("build", "weights", "fans"),
     [
         (transformer, 26, TRANSFORMER),
+        (others, 12, OTHERS),
         (application("ResNet50"), 214, RESNET),
         (application("MobileNetV2"), 158, MOBILE_NET),
         (bert, 39, BERT),
     ],
-    ids=["transformer", "ResNet50", "MobileNetV2", "BertBackbone"],
+    ids=["transformer", "others", "ResNet50", "MobileNetV2", "BertBackbone"],
 )
 def test_fans_of_real_models(build, weights, fans, put_off):
     model = put_off(build)

@@ -14,7 +14,6 @@ Axes = tuple[int, ...]
 _LSTM = Fan.fused(("i", "f", "c", "o"), axis=-1)
 _GRU = Fan.fused(("z", "r", "h"), axis=-1)
 _CONV_LSTM = Fan.fused(("i", "f", "c", "o"), axis=-1, of="conv")
-
 _CHANNELS = Fan((), -1, -2)  # (window..., channel, multiplier), each on its own
 
 # by a layer's class, or one that it derives from, and the weight's name; what is not
