@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 
+from .._errors import shown
 from .arguments import MISSING, signed
 
 
@@ -32,3 +33,20 @@ class Bound:
     ) -> jax.Array:
         """Return `initializer(key, shape, dtype, out_sharding)`."""
         return self.initializer(self.key, shape, dtype, out_sharding)
+
+    def get_config(self) -> NoReturn:
+        """Refuse: a key is no part of a config.
+
+        Keras asks for one where it saves or copies an initializer.
+        """
+        law = shown(self.initializer)
+        raise TypeError(
+            f"{law}.bind(key) holds a key and has no config, so Keras can neither save "
+            f"nor copy it; give it initjax.adapters.keras.to_keras({law})."
+        )
+
+    @classmethod
+    def from_config(cls, config: Any) -> NoReturn:
+        """Refuse: there is no config; Keras looks for this before `get_config`."""
+        del config
+        raise TypeError("a bound law has no config; see get_config.")
