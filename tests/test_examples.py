@@ -21,6 +21,8 @@ LAST_LINES = {
     "catalogue": r"\d+ laws in \d+ pictures, \d+ held to their cdf: catalogue.png",
     "ensemble": r"32 members on 8 devices, each as it is alone: "
     r"spread [\d.]+ at the data, [\d.]+ away from it",
+    "with_equinox": r"after \d+ steps: loss 0\.\d+ by rules, "
+    r"1\.\d+ by Equinox's default",
 }
 
 

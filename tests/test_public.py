@@ -119,10 +119,15 @@ def imports(name, source):
                 yield (whole if whole in MODULES else ".".join(base)), True
 
 
+def framework(module):
+    """What an adapter imports; `keras_layers` is of that for Keras."""
+    adapter = module.removeprefix("adapters.").partition("_")[0]
+    return {"linen": "flax", "nnx": "flax"}.get(adapter, adapter)
+
+
 # extras, imported where they are used
 EXTRAS = {"_engine.progress": {"rich"}} | {
-    f"adapters.{name}": {{"linen": "flax", "nnx": "flax"}.get(name, name)}
-    for name in initjax.adapters.__all__
+    name: {framework(name)} for name in MODULES if name.startswith("adapters.")
 }
 
 
