@@ -470,8 +470,8 @@ def test_the_bits_of_filter_jit_and_no_second_trace():
     assert found["new"][0].name == "a"
     ours(jax.random.key(1), args[1], name="a")
     assert traced == [1]
-    floats = ours(*args, name="a", scale=1.0)  # 1.0 is another argument than 1
-    assert (traced, type(floats["n"])) == ([1, 1.0], float)
+    ones = [ours(*args, name="a", scale=one)["n"] for one in (1, 1.0, True)]
+    assert [*map(type, ones)] == [int, float, bool]
 
 
 def test_a_plan_names_the_functions_outputs():
