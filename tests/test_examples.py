@@ -30,6 +30,8 @@ LAST_LINES = {
     "with_checkpoints": r"20 arrays by Orbax, 6 by safetensors, each in its shards",
     "with_keras": r"all 20 weights hold what Keras used, and their rules; "
     r"loss 1\.39 to 0\.\d\d; saved and read back",
+    "with_equinox": r"after \d+ steps: loss 0\.\d+ by rules, "
+    r"1\.\d+ by Equinox's default",
 }
 
 

@@ -152,6 +152,19 @@ def test_an_option_without_a_place_says_what_to_do(option):
     )
 
 
+def test_an_output_that_is_no_array_is_named():
+    def named(key, name):
+        return {"w": [jax.random.normal(key, (2,)), name]}
+
+    assert_refused(
+        lambda: ij.jit_init(named, static_argnames="name")(root(), name="relu"),
+        TypeError,
+        "jit_init(named): the output 'w/1' is 'relu', no array; return arrays alone, "
+        "or use adapters.equinox.filter_jit_init, which keeps what else Equinox's "
+        "modules hold.",
+    )
+
+
 @pytest.mark.parametrize("name", ["compile", "as_text", "cost_analysis"])
 def test_a_plan_says_where_one_program_is_found(name):
     plan = OURS.lower(root(), 8)

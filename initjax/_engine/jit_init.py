@@ -84,6 +84,7 @@ class JitInit:
         }
         given = {name: x for name, x in options.items() if x is not None and x != ()}
         self._jitted = jax.jit(fun, **given)
+        self._marked = {n: x for n, x in given.items() if n != "out_shardings"}
         self._fun, self._progress, self._exact = fun, progress, exact
         self._outputs: Outputs = weakref.WeakKeyDictionary()
         self._static = static_places(fun, numbers, names)
@@ -144,7 +145,12 @@ class JitInit:
 
     def _trace(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call:
         """Trace the function, or find that it is traced, cut and compiled already."""
-        traced = self._jitted.trace(*args, **kwargs)
+        try:
+            traced = self._jitted.trace(*args, **kwargs)
+        except TypeError as error:
+            if "valid JAX type" in str(error):
+                self._refuse_outputs(args, kwargs)
+            raise
         numbers, names = self._static
         positional = [x for i, x in enumerate(args) if i not in numbers]
         named = {name: x for name, x in kwargs.items() if name not in names}
@@ -163,6 +169,26 @@ class JitInit:
         if key not in engines:
             engines[key] = _engine(traced.jaxpr, wanted, given, self._exact)
         return Call(engines[key], arguments, outputs)
+
+    def _refuse_outputs(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Say which output is no JAX type, and what to do; JAX says neither."""
+
+        @functools.wraps(self._fun)
+        def look(*args: Any, **kwargs: Any) -> None:
+            for path, x in jax.tree.leaves_with_path(self._fun(*args, **kwargs)):
+                try:
+                    jax.typeof(x)
+                except TypeError:
+                    name = getattr(x, "__name__", None) or shown(x)
+                    where = jax.tree_util.keystr(path, simple=True, separator="/")
+                    raise TypeError(
+                        f"jit_init({getattr(self, '__name__', 'fun')}): the output "
+                        f"{where!r} is {name}, no array; return arrays alone, or use "
+                        "adapters.equinox.filter_jit_init, which keeps what else "
+                        "Equinox's modules hold."
+                    ) from None
+
+        jax.jit(look, **self._marked).trace(*args, **kwargs)
 
     def _described(self, traced: Any) -> tuple[Any, Order]:
         """Return the types of a trace's outputs, and where each is wanted."""
@@ -284,7 +310,8 @@ def jit_init(
 
     Raises:
         TypeError: `fun` is not callable, `progress` not a bool or None, `exact` not a
-            bool; an option of `jax.jit` that has no place here.
+            bool; an option of `jax.jit` that has no place here; at the call, an output
+            that is no array, such as an activation function of an Equinox module.
         ImportError: At a call with `progress=True` without rich.
 
         What `fun` or `jax.jit` raises, at the call, unchanged.
