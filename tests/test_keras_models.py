@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
-from tools import assert_moments, assert_refused, assert_same_bits, root
+from tools import assert_moments, assert_refused, assert_same_bits, root, written
 
 import initjax as ij
 from initjax import Fan
@@ -172,7 +172,7 @@ def test_there_and_back(law):
         ("he_normal", HE),
         ({"class_name": "Orthogonal", "config": {"gain": 2.0}}, ij.Orthogonal(2.0)),
     ],
-    ids=str,
+    ids=written,
 )
 def test_keras_initializers_are_laws(theirs, law):
     assert from_keras(theirs) == law
