@@ -83,12 +83,15 @@ WINGS = [
     "laws",
     "nn typing _engine",
     "_rules",
-    "_data",
+    "_data _report",
     "recipes",
     "presets",
     "adapters",
+    "_checkpoints",
     "_models _unknown",
     "__init__",
+    "_cli",
+    "__main__",
 ]
 HEIGHT = {wing: i for i, row in enumerate(WINGS) for wing in row.split()}
 
@@ -131,6 +134,10 @@ def framework(module):
 EXTRAS = {"_engine.progress": {"rich"}} | {
     name: {framework(name)} for name in MODULES if name.startswith("adapters.")
 }
+WINGS_EXTRAS = {
+    **{"_report": {"rich", "matplotlib"}, "_cli": {"rich"}},
+    **{"_checkpoints": {"rich", "safetensors"}},
+}
 
 
 def wing(name):
@@ -139,7 +146,8 @@ def wing(name):
 
 def is_allowed(name, target, is_ours):
     if not is_ours:
-        known = {"jax", "numpy", *sys.stdlib_module_names} | EXTRAS.get(name, set())
+        extras = EXTRAS.get(name, set()) | WINGS_EXTRAS.get(wing(name), set())
+        known = {"jax", "numpy", *sys.stdlib_module_names} | extras
         return target.partition(".")[0] in known and "_src" not in target
     return wing(target) == wing(name) or HEIGHT[wing(target)] < HEIGHT[wing(name)]
 

@@ -1,0 +1,1 @@
+"""Lists of parameters, and checkpoints of any size written from plans."""

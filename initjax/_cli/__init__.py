@@ -1,0 +1,1 @@
+"""The command line: `initjax list`, `show`, `plan`, `check`, `diff`, `init`."""

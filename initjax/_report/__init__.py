@@ -1,0 +1,1 @@
+"""What weights are, held to what was promised: reports, comparisons, plots."""
