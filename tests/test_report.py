@@ -303,6 +303,11 @@ LIKE = {
         WIDE,
         "uniform, std 0.0* (PyTorch's layers, fan_in 192, (out, in))",
     ),
+    "convolution": (
+        ij.HeNormal(fan=ij.Fan.conv(layout="OIHW")),
+        (64, 32, 3, 3),
+        "normal cut at 2, std 0.08* (He, fan_in 288, (out, in, ...))",
+    ),
     "number": (ij.RandomNormal(stddev=0.02), WIDE, "normal, std 0.0*"),
     "mean": (ij.RandomUniform(0.0, 1.0), WIDE, "uniform, mean 0.*, std 0.2*"),
     "orthogonal": (ij.Orthogonal(), TALL, "orthogonal"),

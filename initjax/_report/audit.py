@@ -210,10 +210,6 @@ def _weight(leaf: Leaf, seen: Observed, random: bool, independent: bool) -> Weig
 
 def _made(leaf: Leaf, seen: Observed, law: str | None) -> ReportRow:
     """Return a row of what is seen."""
-    finite = seen.sample[np.isfinite(seen.sample)]
-    ends = (seen.low, seen.high) if seen.finite else None
-    spread = ends is not None and math.isfinite(seen.high - seen.low)
-    counts = np.histogram(finite, _BINS, ends)[0].tolist() if spread else []
     return ReportRow(
         path=leaf.name,
         shape=leaf.shape,
@@ -231,10 +227,20 @@ def _made(leaf: Leaf, seen: Observed, law: str | None) -> ReportRow:
         zeros=seen.zeros,
         distinct=len(np.unique(seen.sample)),
         sampled=len(seen.sample),
-        histogram=tuple(counts),
+        histogram=_histogram(seen),
         singular=None,
         findings=(),
     )
+
+
+def _histogram(seen: Observed) -> tuple[int, ...]:
+    finite = seen.sample[np.isfinite(seen.sample)].astype(np.float64)
+    width = seen.high - seen.low
+    if not len(finite) or not math.isfinite(width):
+        return ()
+    place = (finite - seen.low) * (_BINS / width) if width else finite * 0
+    places = place.astype(np.int64).clip(0, _BINS - 1)
+    return tuple(np.bincount(places, minlength=_BINS).tolist())
 
 
 def _missing(row: PlanRow) -> ReportRow:

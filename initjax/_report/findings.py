@@ -182,14 +182,14 @@ def _spread_finding(
         ratio = seen.std / law.std
         text = (
             f"std {seen.std:.4g}, promised {law.std:.4g}: {ratio:.4g} times"
-            f"{_hint(ratio, promised, seen.finite)}"
+            f"{_hint(ratio, promised, seen)}"
         )
         yield Finding("std", text, abs(z))
 
 
-def _hint(ratio: float, promised: Promised, count: int) -> str:
+def _hint(ratio: float, promised: Promised, seen: Observed) -> str:
     """Return what a wrong scale looks like."""
-    error = 5 / math.sqrt(2 * count) + 1e-3
+    error = 2 * math.sqrt((_kurtosis(seen, promised) - 1) / seen.finite) + 1e-3
     if promised.fans:
         fan_in, fan_out = (max(fan, 1) for fan in promised.fans)
         swapped = math.sqrt(fan_in / fan_out)

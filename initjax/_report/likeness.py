@@ -64,7 +64,9 @@ def likeness(
     if off > _UNLIKE:
         return Likeness(None)
     middle = "" if _is_centred(seen) else f"mean {seen.mean:.4g}, "
-    return Likeness(f"{name}, {middle}std {seen.std:.3g}{_rule(seen, shape)}", law)
+    return Likeness(
+        f"{name}, {middle}std {seen.std:.3g}{_rule(name, seen, shape)}", law
+    )
 
 
 def _fits(seen: Observed) -> Iterator[tuple[str, Law, float]]:
@@ -89,37 +91,36 @@ def _is_centred(seen: Observed) -> bool:
     return abs(seen.mean) * math.sqrt(seen.finite) < 5 * seen.std
 
 
-def _rule(seen: Observed, shape: Shape) -> str:
+def _rule(name: str, seen: Observed, shape: Shape) -> str:
     """Return the rule that the scale is of, if one is near enough."""
-    sides = [*_fans(shape)]
-    if not sides or not _is_centred(seen):
+    if len(shape) < 2 or not _is_centred(seen):
         return ""
-    near: list[tuple[float, str]] = []
-    for fan_in, fan_out, layout in sides:
+    squares: dict[str, float] = {}
+    for fan_in, fan_out, layout in _fans(shape):
         one, two = sorted((fan_in, fan_out))
-        rules = {
-            f"He, fan_in {fan_in}, {layout}": 2 / fan_in,
-            f"LeCun, fan_in {fan_in}, {layout}": 1 / fan_in,
-            f"PyTorch's layers, fan_in {fan_in}, {layout}": 1 / (3 * fan_in),
-            f"Glorot, {one} + {two}": 2 / (fan_in + fan_out),
-        }
-        near += [
-            (abs(seen.std / v**0.5 - 1), f" ({rule})") for rule, v in rules.items()
-        ]
-    off, text = min(near)
+        squares[f"Glorot, {one} + {two}"] = 2 / (fan_in + fan_out)
+        modes = [("fan_in", fan_in), ("fan_out", fan_out)]
+        for mode, fan in modes[: 1 if len(shape) == 2 else 2]:
+            place = f"{mode} {fan}, {layout}"
+            squares[f"He, {place}"] = 2 / fan
+            squares[f"LeCun, {place}"] = 1 / fan
+            if name == "uniform":
+                squares[f"PyTorch's layers, {place}"] = 1 / (3 * fan)
+    rules = [(abs(seen.std / v**0.5 - 1), rule) for rule, v in squares.items()]
+    off, rule = min(rules, key=lambda pair: pair[0])  # of equals fan_in, which is usual
     kurtosis = seen.fourth / seen.variance**2
     error = math.sqrt(max(kurtosis - 1, 0.1) / (4 * seen.finite)) + 1e-3
-    return text if off < min(_ERRORS * error, 0.05) else ""
+    return f" ({rule})" if off < min(_ERRORS * error, 0.05) else ""
 
 
-def _fans(shape: Shape) -> Iterator[tuple[int, int, str]]:
-    """Yield (fan_in, fan_out, layout): of either order of inputs and outputs."""
+def _fans(shape: Shape) -> list[tuple[int, int, str]]:
+    """Return (fan_in, fan_out, layout), with outputs last and with outputs first."""
     if len(shape) == 2:
-        yield shape[0], shape[1], "(in, out)"
-        if shape[0] != shape[1]:
-            yield shape[1], shape[0], "(out, in)"
-    elif len(shape) > 2:
-        window = math.prod(shape[:-2])
-        yield window * shape[-2], window * shape[-1], "(..., in, out)"
-        window = math.prod(shape[2:])
-        yield window * shape[1], window * shape[0], "(out, in, ...)"
+        rows, columns = shape
+        swapped = [(columns, rows, "(out, in)")] * (rows != columns)
+        return [(rows, columns, "(in, out)"), *swapped]
+    last, first = math.prod(shape[:-2]), math.prod(shape[2:])
+    return [
+        (last * shape[-2], last * shape[-1], "(..., in, out)"),
+        (first * shape[1], first * shape[0], "(out, in, ...)"),
+    ]

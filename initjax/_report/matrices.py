@@ -13,7 +13,7 @@ from jax import lax
 from .stats import held
 
 _FEW = 16  # rows or columns that are held to be orthogonal
-_ROUNDING = 2e-3  # of a dtype, in their products
+_SURE = 0.02  # of what the products of random ones are, with rounding
 _MOST = 200  # steps of the power iteration
 _STILL = 1e-5  # a step that changes less is the last
 
@@ -30,11 +30,12 @@ def gain_of(x: Any) -> float | None:
     """
     is_tall = math.prod(x.shape[:-1]) >= x.shape[-1]
     part = x[..., :_FEW] if is_tall else x[(0,) * (x.ndim - 2)][:_FEW].T
-    if part.shape[-1] < 2:
+    if part.shape[-1] < 3:
         return None
     gram = np.asarray(_gram(part if isinstance(x, jax.Array) else held(part)))
     square = float(np.trace(gram)) / len(gram)
-    if not square or np.abs(gram / square - np.eye(len(gram))).max() > _ROUNDING:
+    slack = _SURE / math.sqrt(math.prod(part.shape[:-1])) + 1e-5
+    if not square or np.abs(gram / square - np.eye(len(gram))).max() > slack:
         return None
     return math.sqrt(square)
 

@@ -74,10 +74,12 @@ def known_of(one: Pending) -> Known:
     finite = np.array(one.sizes) - counts[:, 1:].sum(1)
     pairs = zip(blocks, finite.tolist(), strict=True)
     moments = _pooled(np.stack([_moments(*pair) for pair in pairs]))
-    owner = one.mine.argmax(0)
-    every = np.stack([block.picks for block in blocks])
-    picks = every[owner, np.arange(len(owner))]
-    return Known(moments, counts.sum(0), picks, np.asarray(one.mine.any(0)))
+    picks, mine = blocks[0].picks, one.mine[0]
+    if len(blocks) > 1:
+        every = np.stack([block.picks for block in blocks])
+        picks = every[one.mine.argmax(0), np.arange(every.shape[1])]
+        mine = np.asarray(one.mine.any(0))
+    return Known(moments, counts.sum(0), picks, mine)
 
 
 def _views(x: Array) -> list[Array]:

@@ -119,14 +119,13 @@ def _related(weights: Sequence[Weight]) -> Iterator[Any]:
     if len(drawn) < 2:
         return
     ranks = np.zeros((len(drawn), PREFIX), np.float32)
-    there = np.zeros_like(ranks)
-    for row, mask, w in zip(ranks, there, drawn, strict=True):
+    for row, w in zip(ranks, drawn, strict=True):
         n = len(w.seen.prefix)
-        order = w.seen.prefix.argsort().argsort()
-        row[:n], mask[:n] = (2 * order + 1) / n - 1, 1
-    lengths = there.sum(1)
-    norms = ranks**2 @ there.T  # of a row's entries that the other has too
-    cosine = (ranks @ ranks.T) / np.sqrt(np.maximum(norms * norms.T, 1e-30))
+        row[:n] = (2 * w.seen.prefix.argsort().argsort() + 1) / n - 1
+    lengths = np.array([len(w.seen.prefix) for w in drawn])
+    norms = np.cumsum(ranks**2, 1)[:, lengths - 1]  # as far as the other has entries
+    products = np.einsum("ik,jk->ij", ranks, ranks)
+    cosine = products / np.sqrt(np.maximum(norms * norms.T, 1e-30))
     for i, j in zip(*np.nonzero(np.triu(np.abs(cosine) > _STRONG, 1)), strict=True):
         n, r = min(lengths[i], lengths[j]), float(min(abs(cosine[i, j]), 1 - 1e-7))
         sure = sigmas((n - 2) / 2 * math.log1p(-(r**2)))

@@ -42,11 +42,13 @@ class Spots(NamedTuple):
 
     def divided(self, values: Array) -> tuple[Array, Array, dict[int, Array]]:
         """Return the values at `every` as prefix, sample and slices."""
-        sizes = [len(self.prefix), len(self.sample)]
-        sizes += [x.size for x in self.slices.values()]
-        prefix, sample, *rest = np.split(values, np.cumsum(sizes)[:-1])
-        rows = zip(self.slices.items(), rest, strict=True)
-        return prefix, sample, {a: x.reshape(like.shape) for (a, like), x in rows}
+        cut = len(self.prefix), len(self.prefix) + len(self.sample)
+        prefix, sample, rest = values[: cut[0]], values[slice(*cut)], values[cut[1] :]
+        rows: dict[int, Array] = {}
+        for axis, like in self.slices.items():
+            rows[axis] = rest[: like.size].reshape(like.shape)
+            rest = rest[like.size :]
+        return prefix, sample, rows
 
 
 @functools.lru_cache(maxsize=512)
