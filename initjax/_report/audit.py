@@ -111,6 +111,7 @@ def _report(tree: Tree, plan: TreePlan | None, singular: bool) -> Report:
     planned = {} if plan is None else {row.path: row for row in plan.rows}
     promises = Promises()
     judged: list[_Judged] = []
+    tests = 0
     for leaf, value, seen in _observed(tree):
         row = planned.pop(leaf.name, None)
         one = _judged(leaf, value, seen, row, promises, plan is not None)
@@ -118,10 +119,10 @@ def _report(tree: Tree, plan: TreePlan | None, singular: bool) -> Report:
             top = largest_singular_value(value)
             one = one._replace(row=_with(one.row, singular=top))
         judged.append(one)
+        tests += TESTS + slice_tests(seen)
     weights = [one.weight for one in judged]
     between = weights_alike(weights)
-    tests = pair_tests(weights) + TESTS * len(weights)
-    least = threshold(tests + sum(slice_tests(one.seen) for one in weights))
+    least = threshold(tests + pair_tests(weights))
     rows = [
         _with(one.row, findings=worst_first([*one.found, *more], least))
         for one in judged
@@ -208,7 +209,7 @@ def _unplanned(leaf: Leaf, value: Any, seen: Observed, found: list[Finding]) -> 
 
 def _weight(leaf: Leaf, seen: Observed, random: bool, independent: bool) -> Weight:
     what = leaf.name, leaf.shape, leaf.dtype.name
-    return Weight(*what, seen, random, independent)
+    return Weight(*what, seen.kept(), random, independent)
 
 
 def _made(leaf: Leaf, seen: Observed, law: str | None) -> ReportRow:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import jax
 import numpy as np
@@ -28,6 +28,10 @@ from .spots import Array, Spots, spots
 _FEW = 2**13  # entries of a small array, which is read as it is
 _PART = 2**25  # entries of an array of NumPy that go to a device at once
 _MOST = 2**32  # entries that a block counts
+
+_wide = (  # a context, of one thread
+    jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64  # pyright: ignore[reportAttributeAccessIssue]  # of older jax
+)
 
 
 class Observed(NamedTuple):
@@ -65,6 +69,11 @@ class Observed(NamedTuple):
     def std(self) -> float:
         """The standard deviation."""
         return math.sqrt(self.variance)
+
+    def kept(self) -> Self:
+        """Return it without what only this weight is judged by."""
+        prefix, sample = self.prefix.copy(), self.sample.copy()
+        return self._replace(prefix=prefix, sample=sample, slices={})
 
     @property
     def is_constant(self) -> bool:
@@ -114,7 +123,11 @@ def _of_few(x: Array, where: Spots) -> Pending:
     none = np.zeros((1, views, 5, 0)), np.zeros((1, 3, 0), np.uint32)
     looked = [Looked(middle, *none, flat[None], flat[where.every][None])]
     mine = np.ones((1, len(where.every)), bool)
-    return Pending(where, [x.size], mine, *(lambda: looked,) * 2, True, x.dtype)
+
+    def known() -> list[Looked]:
+        return looked
+
+    return Pending(where, [x.size], mine, known, known, True, x.dtype)
 
 
 def _of_one(x: jax.Array, where: Spots, is_whole: bool, threads: Executor) -> Pending:
@@ -122,7 +135,7 @@ def _of_one(x: jax.Array, where: Spots, is_whole: bool, threads: Executor) -> Pe
     wide = jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]  # flags are set at run time
 
     def run(careful: bool = True) -> list[Looked]:
-        with jax.enable_x64(wide):  # of this thread: a thread has flags of its own
+        with _wide(wide):  # a thread has flags of its own
             return [jax.block_until_ready(look(x, careful=careful, loops=_loops(x)))]
 
     mine = np.ones((1, len(where.every)), bool)
