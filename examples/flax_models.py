@@ -1,7 +1,7 @@
 """Flax models, every weight of which follows the law that its config promises.
 
 GPT-2 small in Linen, ResNet-18 in NNX, an ensemble by `jax.vmap`, and one config for
-several weights under one key. The models have their real sizes and the same bits eagerly
+several weights under one key. The models have their real sizes, the same bits eagerly
 and by `ij.jit_init`, and each weight is held against `init.law(shape)`.
 
     pip install "initjax[examples]"
