@@ -378,10 +378,14 @@ SHOWN = {
 law          other names  what it is
 Categorical  categorical  One of `values`, with `probabilities`.
 """,
-    "list recipes --search llama": """\
-recipe  arguments       what it is
-llama   layers, layout  Llama's rules: N(0, 0.02^2), norms 1, no biases.
-""",
+    "list --search kaiming_n": """\
+law       other names                what it is
+HeNormal  he_normal, kaiming_normal  Cut normal, mean 0, standard deviation sqrt(2 / fan_in).
+""",  # noqa: E501
+    "list recipes --search bert": """\
+recipe  arguments      what it is
+bert    layout, heads  BERT's rules: a normal of 0.02 cut at two of its standard deviations.
+""",  # noqa: E501
     "list presets --search torch.xavier_u": """\
 preset                what it is
 torch.xavier_uniform  U(-a, a), a = gain sqrt(6 / (fan_in + fan_out)).
@@ -613,16 +617,22 @@ def test_a_manifest_may_say_its_layout(layout, fan_in, run):
 def test_a_config_of_hugging_face_is_a_model_and_says_its_recipes_arguments(
     run, monkeypatch
 ):
-    said = types.SimpleNamespace(arguments={"d_model": 4, "layout": "oi"})
+    asked, arguments = [], {"d_model": 4, "layout": "oi"}
+
+    def recipe_of_config(config):
+        asked.append(config)
+        return types.SimpleNamespace(arguments=arguments)
+
     reader = types.SimpleNamespace(
-        manifest_of_config=lambda config: T5, recipe_of_config=lambda config: said
+        manifest_of_config=lambda config: T5, recipe_of_config=recipe_of_config
     )
     monkeypatch.setitem(sys.modules, "initjax._checkpoints.hugging_face", reader)
     Path("config.json").write_text('{"model_type": "t5"}')
     assert fan_in_of(run, "config.json") == 4
     assert fan_in_of(run, "config.json", "--layout", "io") == 6
-    code, out, err = run("plan", "config.json", "--recipe", "resnet")  # not its own
+    code, out, err = run("plan", "config.json", "--recipe", "resnet")
     assert (code, out, err.startswith("initjax plan: ")) == (2, "", True)
+    assert asked == 2 * [{"model_type": "t5"}]  # of its own recipe alone
 
 
 LAYERS = {
@@ -783,10 +793,11 @@ def test_interrupted_and_unexpected_errors(run, monkeypatch):
         (KeyboardInterrupt(), 130, "interrupted."),
         (ZeroDivisionError("a bug"), 2, "a bug"),
         (MemoryError(), 2, "MemoryError"),
-        (ValueError("list: of\n  two\n  lines\nand\x1b[2Jmore"), 2,
+        (ValueError("plan: of\n  two\n  lines\nand\x1b[2Jmore"), 2,
          "of; two; lines; and\\x1b[2Jmore"),
         (KeyError("a key"), 2, "a key"),
         (PermissionError(13, "Permission denied", "f"), 2, "f: Permission denied."),
+        (OSError(28, "write_checkpoint: no room."), 2, "no room."),
     ]  # fmt: skip
     for error, code, said in cases:
         monkeypatch.setattr(command, "run", raises(error))
@@ -812,7 +823,7 @@ def test_nobody_reads_on(monkeypatch, capfd):
     os.close(reading)
     with open(writing, "w") as stdout:
         monkeypatch.setattr(sys, "stdout", stdout)
-        assert main(["list"]) == 141
+        assert main(["show", "ones", "--shape", "2"]) == 141
     monkeypatch.undo()
     assert capfd.readouterr() == ("", "")
 
@@ -837,7 +848,17 @@ def test_a_terminal_has_tables_by_rich_unless_no_color_is_set(no_color, monkeypa
         assert text == "law               n\n[b]Haar\\n\\x1b[2J  1\na [b]text\n"
     else:
         assert "\x1b[1m" in text  # the head is bold
-        assert "\u2500" in text
+
+
+def test_a_narrow_terminal_folds_what_is_long_alone(monkeypatch):
+    stdout = Terminal()
+    monkeypatch.setattr(sys, "stdout", stdout)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    row = (*3 * ["layers/" * 20], *4 * ["128256x4096"])
+    output.say(Table(row, [row]))
+    lines = stdout.getvalue().splitlines()
+    assert len(lines) > 10
+    assert sum(line.count("128256x4096") for line in lines) == 8
 
 
 def test_without_rich_a_terminal_has_plain_tables(monkeypatch):

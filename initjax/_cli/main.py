@@ -6,6 +6,7 @@ import contextlib
 import difflib
 import importlib
 import os
+import re
 import sys
 import warnings
 from collections.abc import Generator, Sequence
@@ -28,6 +29,7 @@ CODES = """exit codes:
   2    wrong use, or what could not be read; one line on stderr says what
   130  interrupted
   141  who read the output has left"""
+_DOOR = re.compile("^(plan|report|compare|write_checkpoint|[a-z]+_of_config): ")
 WRONG, INTERRUPTED, UNREAD = 2, 130, 141
 
 
@@ -55,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("INITJAX_DEBUG") == "1":
             raise
-        return _told(where, _message(error).removeprefix(f"{name}: "), WRONG)
+        return _told(where, _DOOR.sub("", _message(error)), WRONG)
 
 
 def _run(name: str, given: Sequence[str]) -> int:
@@ -106,8 +108,9 @@ def _warnings_of_one_line(where: str) -> Generator[None]:
 
 def _message(error: Exception) -> str:
     """Return what an error says; a KeyError's text is its repr."""
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}."
+    if isinstance(error, OSError) and error.strerror:
+        named = error.filename is not None
+        return f"{error.filename}: {error.strerror}." if named else error.strerror
     if isinstance(error, KeyError) and error.args:
         return str(error.args[0])
     return str(error) or type(error).__name__

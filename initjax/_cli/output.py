@@ -8,6 +8,8 @@ from typing import Any
 
 from .._core.tables import Table
 
+_NARROW = 16  # columns that a narrow terminal does not break
+
 
 def say(*things: Any) -> None:
     """Print tables, texts and reports one below the other.
@@ -56,13 +58,17 @@ def terminal() -> Any:
 
 
 def _rich(table: Table) -> Any:
-    from rich import box
     from rich.table import Table as Drawn
     from rich.text import Text
 
-    drawn = Drawn(box=box.SIMPLE_HEAD, pad_edge=False)
-    for i, name in enumerate(table.head):
-        drawn.add_column(name, justify="right" if i in table.right else "left")
+    drawn = Drawn(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    columns = zip(table.head, *table.rows, strict=True)
+    for i, (name, *cells) in enumerate(columns):
+        drawn.add_column(
+            name,
+            justify="right" if i in table.right else "left",
+            no_wrap=max(map(len, cells), default=0) <= _NARROW,
+        )
     for row in table.rows:
         drawn.add_row(*(Text(cell, overflow="fold") for cell in row))
     return drawn
