@@ -817,13 +817,14 @@ def test_a_warning_is_one_line(run):
     assert err == f"initjax plan: warning: {said}\n"
 
 
-def test_nobody_reads_on(monkeypatch, capfd):
+@pytest.mark.parametrize("given", [["show", "ones", "--shape", "2"], ["--help"]])
+def test_nobody_reads_on(given, monkeypatch, capfd):
     """As of `initjax list | head -1`: silent, and nothing is left to complain later."""
     reading, writing = os.pipe()
     os.close(reading)
     with open(writing, "w") as stdout:
         monkeypatch.setattr(sys, "stdout", stdout)
-        assert main(["show", "ones", "--shape", "2"]) == 141
+        assert main(given) == 141
     monkeypatch.undo()
     assert capfd.readouterr() == ("", "")
 

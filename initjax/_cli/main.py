@@ -10,7 +10,7 @@ import re
 import sys
 import warnings
 from collections.abc import Generator, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from .output import printable
 from .parser import Parser, Wrong
@@ -44,11 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     where = f"initjax {name}" if name in COMMANDS else "initjax"
     try:
         with _warnings_of_one_line(where):
-            code = _run(name, given[1:])
+            code = _code(name, given[1:])
         sys.stdout.flush()
         return code
-    except SystemExit as stop:  # argparse, once it has shown a help or the version
-        return int(stop.code or 0)
     except KeyboardInterrupt:
         return _told(where, "interrupted.", INTERRUPTED)
     except BrokenPipeError:
@@ -60,6 +58,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _told(where, _DOOR.sub("", _message(error)), WRONG)
 
 
+def _code(name: str, given: Sequence[str]) -> int:
+    try:
+        return _run(name, given)
+    except SystemExit as stop:  # argparse, once it has shown a help or the version
+        return int(stop.code or 0)
+
+
 def _run(name: str, given: Sequence[str]) -> int:
     if name not in COMMANDS:
         _no_command(name)
@@ -69,8 +74,8 @@ def _run(name: str, given: Sequence[str]) -> int:
     return command.run(parser.parse_args(given))
 
 
-def _no_command(name: str) -> None:
-    """Show the help or the version, or refuse what is no command."""
+def _no_command(name: str) -> NoReturn:
+    """Show the help or the version and exit, or refuse what is no command."""
     width = max(map(len, COMMANDS))
     listed = "\n".join(f"  {n.ljust(width)}  {text}" for n, text in COMMANDS.items())
     parser = Parser(

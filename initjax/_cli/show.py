@@ -37,7 +37,7 @@ def arguments(parser: Parser) -> None:
 
 
 def run(given: argparse.Namespace) -> int:
-    """Print the promise, and draw it if asked."""
+    """Draw the law if asked, and print its promise."""
     law = _law(given.name, given.config)
     promised = law.law(given.shape, given.dtype)
     fans, kind = promised.fans, given.dtype or law.dtype or "float32"
@@ -45,17 +45,17 @@ def run(given: argparse.Namespace) -> int:
         "names": ", ".join(name for name, one in BUILT_IN.items() if one is type(law)),
         "alike": ", ".join(alike(law, given.shape, given.dtype)),
         "shape": f"{'x'.join(map(str, given.shape)) or '-'} {kind}",
-        "fans": f"fan_in {fans.fan_in:g}, fan_out {fans.fan_out:g}" if fans else "",
+        "fans": f"fan_in {fans[0]:.10g}, fan_out {fans[1]:.10g}" if fans else "",
         "mean": f"{promised.mean:.6g}",
         "std": f"{promised.std:.6g}",
         "bounds": f"{promised.low:.6g} to {promised.high:.6g}",
     }
     width = max(map(len, lines))
     text = [f"{name.ljust(width)}  {line}" for name, line in lines.items() if line]
-    say(repr(law), inspect.cleandoc(type(law).__doc__ or "").partition("\n")[0])
-    say(*(line.rstrip() for line in text))
     if given.plot:
         _plot(law, given)
+    say(repr(law), inspect.cleandoc(type(law).__doc__ or "").partition("\n")[0])
+    say(*text, *([f"drawn in {given.plot}"] if given.plot else []))
     return 0
 
 
@@ -76,4 +76,3 @@ def _plot(law: Initializer, given: argparse.Namespace) -> None:
     from .._models import plot_law
 
     plot_law(law, given.shape, given.dtype).savefig(given.plot)
-    say(f"drawn in {given.plot}")
