@@ -132,7 +132,8 @@ def _measured(tree: Tree, model: Traced) -> Propagation:
         gradients, seen = jax.grad(run, (0, 1), has_aux=True)(probes, own, arrays, fed)
         return seen, jax.tree.map(_rms, gradients)
 
-    seen, (probes, own) = jax.device_get(both(model.arrays, model.fed))
+    with jax.numpy_dtype_promotion("standard"):  # of complex numbers and their sizes
+        seen, (probes, own) = jax.device_get(both(model.arrays, model.fed))
     if not sites:
         raise Refused(
             f"none of {len(tree.leaves)} leaves is the weight of a product with the "
