@@ -191,28 +191,25 @@ def _trend(values: Sequence[Valued], growth: float | None) -> str:
     curve = curve_of(values)
     known = [(depth, x) for depth, x in curve.items() if x > 0] or [(0, 0.0)]
     (first, start), (last, end) = known[0], known[-1]
-    said = [] if growth is None else [f"x{growth:.3g} a depth"]
+    said = [] if growth is None else [f"x{growth:.3g} per product"]
     if start:
         said.append(f"{start:.3g} at depth {first}, {end:.3g} at {last}")
-    return "; ".join([*said, _first(values, curve, start)])
-
-
-def _first(values: Sequence[Valued], curve: dict[int, float], start: float) -> str:
-    """Return where a value first is what it should not be."""
+    events: dict[str, str] = {}  # where each kind is first
     for row, value in values:
-        if value is None:
-            continue
-        at = f"at {row.path!r} (depth {row.depth})"
-        x = curve[row.depth]
-        if math.isnan(value):
-            return f"not finite {at}"
-        if x == 0:
-            return f"0 {at}"
-        if x > start * _FAR:
-            return f"explode {at}"
-        if x < start / _FAR:
-            return f"vanish {at}"
-    return "steady"
+        if value is not None and (kind := _kind(value, curve[row.depth], start)):
+            events.setdefault(kind, f"{kind} at {row.path!r} (depth {row.depth})")
+    return "; ".join([*said, ", ".join(events.values()) or "steady"])
+
+
+def _kind(value: float, over_depth: float, start: float) -> str | None:
+    """Return what a value is that it should not be."""
+    if math.isnan(value):
+        return "not finite"
+    if over_depth == 0:
+        return "0"
+    if over_depth > start * _FAR:
+        return "explode"
+    return "vanish" if over_depth < start / _FAR else None
 
 
 def _listed(names: Sequence[str], most: int = 3) -> str:
