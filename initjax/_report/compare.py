@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeGuard
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ from .._errors import Refused
 from .._rules.fingerprint import check_array
 from .._rules.paths import read_tree
 from .comparison import Comparison as Comparison
-from .comparison import ComparisonRow
+from .comparison import ComparisonRow, is_array, kind_of
 from .difference import difference
 
 Leaves = Mapping[str, Any]
@@ -74,14 +74,14 @@ def _row(
     """Compare what two trees have under one path; keep the sums of what differs."""
     bare = ComparisonRow(
         name,
-        _kind(a[name]) if name in a else None,
-        _kind(b[name]) if name in b else None,
+        kind_of(a[name]) if name in a else None,
+        kind_of(b[name]) if name in b else None,
     )
     if name not in a or name not in b:
         return bare
     x, y = a[name], b[name]
-    if not (_is_array(x) and _is_array(y)):
-        return dataclasses.replace(bare, equal=not _is_array(x) and _is_same(x, y))
+    if not (is_array(x) and is_array(y)):
+        return dataclasses.replace(bare, equal=not is_array(x) and _is_same(x, y))
     if x.shape != y.shape:
         return bare
     found = difference(x, y)
@@ -125,34 +125,23 @@ def _twins(
 
     by_kind: dict[str, list[str]] = {}
     for path in sorted(unlike, key=lambda path: path in a):  # first what b alone has
-        if _is_array(b.get(path)):
-            by_kind.setdefault(_kind(b[path]), []).append(path)
+        if is_array(b.get(path)):
+            by_kind.setdefault(kind_of(b[path]), []).append(path)
     twins: dict[str, str] = {}
     for path in sorted(unlike, key=lambda path: path in b):
-        if not _is_array(x := a.get(path)):
+        if not is_array(x := a.get(path)):
             continue
-        for other in by_kind.get(_kind(x), []):
+        for other in by_kind.get(kind_of(x), []):
             is_move = path not in b and other not in a
             if other == path or (x.size < 2 and not is_move):  # one number is no sign
                 continue
             if sum_of("a", a, path) == sum_of("b", b, other) and not (
                 difference(x, b[other]).differing
             ):
-                by_kind[_kind(x)].remove(other)
+                by_kind[kind_of(x)].remove(other)
                 twins[path] = other
                 break
     return twins
-
-
-def _is_array(x: Any) -> TypeGuard[Any]:
-    return hasattr(x, "shape") and hasattr(x, "dtype")
-
-
-def _kind(x: Any) -> str:
-    """Return what a leaf is: dtype and shape, or a type."""
-    if _is_array(x):
-        return f"{x.dtype}[{'x'.join(map(str, x.shape))}]"
-    return type(x).__name__
 
 
 def _is_same(x: Any, y: Any) -> bool:

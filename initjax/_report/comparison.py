@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 from collections import Counter
+from typing import Any, TypeGuard
 
 from .._core.tables import Table, paragraph
 
@@ -143,3 +144,15 @@ def _cells(row: ComparisonRow) -> tuple[str, ...]:
         "" if row.ulps is None else f"{row.ulps:.4g}",
         note,
     )
+
+
+def is_array(x: Any) -> TypeGuard[Any]:
+    """Tell whether a leaf has entries."""
+    return hasattr(x, "shape") and hasattr(x, "dtype")
+
+
+def kind_of(x: Any) -> str:
+    """Return what a leaf is as text: dtype and shape, or a type."""
+    if is_array(x):
+        return f"{x.dtype}[{'x'.join(map(str, x.shape))}]"
+    return type(x).__name__

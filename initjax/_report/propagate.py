@@ -17,6 +17,7 @@ from .._engine.jaxprs import evaluate
 from .._errors import Refused, shown
 from .._rules.paths import Tree, read_tree
 from ..laws.discrete import signs
+from .comparison import kind_of
 from .propagation import Propagation as Propagation
 from .propagation import PropagationRow
 from .watch import Mark, Origin, Probe, Seen, Site, Watch, plain
@@ -83,10 +84,8 @@ def _projection(output: Any) -> Any:
 def _as_number(loss: Loss, output: Any) -> Any:
     """Return a loss, or refuse what has no gradient."""
     value = loss(output)
-    shape = getattr(value, "shape", ())
-    kind = getattr(value, "dtype", np.dtype(type(value)))
-    if shape or not jnp.issubdtype(kind, jnp.floating):
-        raise Refused(f"loss(output) is {kind}{list(shape)}; return one real number.")
+    if not _is_float(value) or value.shape or jnp.iscomplexobj(value):
+        raise Refused(f"loss(output) is {kind_of(value)}; return one real number.")
     return value
 
 
