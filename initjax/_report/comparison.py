@@ -48,7 +48,7 @@ class ComparisonRow:
 
     @property
     def status(self) -> str:
-        """A word or two for it: "equal", "renamed", "only in a", "differs", ..."""
+        """A word or two for it: "equal", "renamed", "only in a", "different", ..."""
         if self.a is None or self.b is None:
             missing = "only in b" if self.a is None else "only in a"
             return "renamed" if self.twin else missing
@@ -56,7 +56,7 @@ class ComparisonRow:
             return "equal"
         if self.size is None:
             return "other shape" if "[" in self.a + self.b else "other object"
-        return "differs" if self.a == self.b else "other dtype"
+        return "different" if self.a == self.b else "other dtype"
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -128,7 +128,7 @@ def _order(row: ComparisonRow) -> tuple[bool, float]:
 
 
 def _cells(row: ComparisonRow) -> tuple[str, ...]:
-    note = row.status if row.status != "differs" else ""
+    note = row.status if row.status != "different" else ""
     if row.twin:
         note = f"{note}{'; ' * bool(note)}b has a's as {row.twin}"
     differ = ""

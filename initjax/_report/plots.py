@@ -232,15 +232,17 @@ def _sample(name: str, x: Any) -> np.ndarray[Any, Any]:
     """Return entries of an array, evenly apart, on the host."""
     check_array(name, x)
     parts = [x]
-    if isinstance(x, jax.Array) and not x.is_fully_addressable:
-        parts = [shard.data for shard in x.addressable_shards if not shard.replica_id]
-    return np.concatenate([np.ravel(part[_strides(part.shape)]) for part in parts])
+    if isinstance(x, jax.Array):  # each shard by itself, none twice
+        parts = [*{str(s.index): s.data for s in x.addressable_shards}.values()]
+    most = max(_SAMPLE // len(parts), 1)
+    samples = (part[_strides(part.shape, most)] for part in parts)
+    return np.concatenate([np.ravel(sample) for sample in samples])
 
 
-def _strides(shape: tuple[int, ...]) -> tuple[slice, ...]:
-    """Return slices that leave at most so many entries as a histogram is of."""
+def _strides(shape: tuple[int, ...], most: int) -> tuple[slice, ...]:
+    """Return slices that leave at most so many entries."""
     steps = [1] * len(shape)
-    while math.prod(map(math.ceil, np.divide(shape, steps))) > _SAMPLE:
+    while math.prod(map(math.ceil, np.divide(shape, steps))) > most:
         longest = max(range(len(shape)), key=lambda i: shape[i] / steps[i])
         steps[longest] += 2  # odd, so that they fall in step with no power of 2
     return tuple(slice(None, None, step) for step in steps)
