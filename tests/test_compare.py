@@ -161,7 +161,7 @@ def trees():
         },
         **{"shape": normal(2, 3), "dtype": np.ones(4, "f4"), "count": np.float32(1)},
         **{"steps": np.float32(2), "rate": 0.1, "act": jax.nn.relu, "name": "a"},
-        **{"key": root()},
+        **{"key": root(), "off_1": np.zeros(3, "f4"), "off_2": np.zeros(3, "f4")},
     }
     b = {
         **a,
@@ -172,21 +172,25 @@ def trees():
             "name": "b",
             "new": a["old"],
         },
-        **{"count": np.float32(2), "steps": np.float32(1), "more": normal(7)},
-        **{"key": root()},
+        **{"count": np.float32(2), "steps": np.float32(1), "more": a["gone"][::-1]},
+        **{"key": root(), "on_1": np.zeros(3, "f4"), "on_2": np.zeros(3, "f4")},
     }
-    del b["old"], b["gone"]
+    for name in ("old", "gone", "off_1", "off_2"):
+        del b[name]
     return a, b
 
 
 STATUS = {
     **dict.fromkeys(("same", "rate", "act", "key"), "equal"),
     **dict.fromkeys(("near", "far", "q", "k", "count", "steps"), "different"),
-    **dict.fromkeys(("old", "new"), "renamed"),
+    **dict.fromkeys(("old", "new", "off_1", "off_2", "on_1", "on_2"), "renamed"),
     **{"gone": "only in a", "more": "only in b", "name": "other object"},
     **{"shape": "other shape", "dtype": "other dtype"},
 }
-TWINS = {"old": "new", "new": "old", "q": "k", "k": "q"}
+TWINS = {
+    **{"old": "new", "new": "old", "q": "k", "k": "q"},
+    **{"off_1": "on_1", "on_1": "off_1", "off_2": "on_2", "on_2": "off_2"},
+}
 
 
 @pytest.mark.parametrize("home", ["host", "device"])
@@ -207,7 +211,12 @@ def test_every_planted_difference_of_trees_is_found(home):
     assert (rows["gone"].b, rows["gone"].largest) == (None, None)
     assert not found.equal
     without = [row.path for row in found.differences if row.relative is None]
-    assert {*without} == {"old", "new", "gone", "more", "shape", "name"}
+    assert {*without} == {
+        path
+        for path, status in STATUS.items()
+        if status in ("renamed", "only in a", "only in b", "other shape")
+        or path == "name"
+    }
     measured = [row.relative for row in found.differences if row.relative is not None]
     assert measured == sorted(measured, reverse=True)
 
@@ -230,8 +239,8 @@ def test_it_shows_itself():
     a, b = trees()
     found = compare(a, b)
     total = (
-        "16 paths: 4 equal, 6 different, 1 other dtype, 1 only in a, 1 other object, "
-        "1 renamed, 1 other shape, 1 only in b"
+        "18 paths: 4 equal, 6 different, 1 other dtype, 1 only in a, 1 other object, "
+        "3 renamed, 1 other shape, 1 only in b"
     )
     assert str(found).splitlines()[-1] == total
     assert repr(found) == f"<Comparison of {total}>"

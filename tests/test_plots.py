@@ -98,7 +98,7 @@ def test_matrices_and_filters_are_shown():
 
 TREE = {f"w{i:02}": jax.ShapeDtypeStruct((4 + i, 8), "float32") for i in range(43)}
 RULES = ij.Rules(
-    [("w01", ij.RandomNormal(0.5, 0.25)), ("w02", "ones"), ("**", "zeros")]
+    [("w01", ij.RandomNormal(0.125, 0.25)), ("w02", "ones"), ("**", "zeros")]
 )
 
 
@@ -119,10 +119,13 @@ def test_the_largest_weights_are_shown_with_their_promise():
     assert figure.get_suptitle() == text
     assert shown[-2].texts[0].get_text() == "nothing finite"
     assert steps(shown[-1])["drawn"].values.max() > 0
-    few = {name: params[name] for name in ("w01", "w02")} | {"more": np.ones(3, "f4")}
+    few = {name: 0.01 * params[name] for name in ("w01", "w02")} | {
+        "more": np.ones(3, "f4")
+    }
     figure = plot_params(few, ij.plan(RULES, TREE))
     more, one, two = figure.axes
-    assert dashes(one) == pytest.approx([0.25, 0.5, 0.75])
+    assert dashes(one) == pytest.approx([-0.125, 0.125, 0.375])
+    assert one.get_xlim()[0] < -0.125 < 0.375 < one.get_xlim()[1]
     assert (dashes(two), dashes(more)) == ([1], [])
     assert {ax.get_title(loc="left") for ax in (one, two, more)} == {
         "more\n3", "w01\n5x8", "w02\n6x8",
@@ -184,6 +187,7 @@ def test_scale_is_shown_over_depth():
     lines = {line.get_label(): line for line in back.lines}
     assert lines["products"].get_ydata().tolist() == [3, 3, 2, 2, 1]
     assert lines["their weights"].get_ydata().tolist() == [6, 6, 4, 4, 2]
+    assert lines["their weights"].get_markerfacecolor() == "none"
     assert lines["0 or not finite"].get_xdata().tolist() == [3]
     for axes, largest in ((forth, 1e4), (back, 6)):
         low, high = axes.get_ylim()
@@ -201,6 +205,7 @@ def test_scale_is_shown_over_depth():
 
 def test_no_backend_is_chosen_and_no_style_left_behind(tmp_path):
     before = dict(matplotlib.rcParams)
+    assert before["font.size"] == matplotlib.rcParamsDefault["font.size"]
     figure = plot_law("zeros", (3, 3))
     assert dict(matplotlib.rcParams) == before
     figure.savefig(tmp_path / "law.png")

@@ -205,10 +205,10 @@ def test_gradients_are_those_of_jax():
 
 def test_without_a_loss_the_output_has_random_signs():
     """So its gradient is 1, and a weight's mean square that of the Jacobian."""
-    params, x = {"w": normal(8, 4)}, normal(2000, 8)
+    params, x = {"w": normal(8, 4)}, 1 + normal(2000, 8)
     (row,) = propagate(lambda p, x: {"y": x @ p["w"], "n": 3}, params, x).rows
     assert row.gradient == 1
-    # each entry is a sum of 2000 of x with random signs
+    # each entry is a sum of 2000 of x with random signs; without, it would be near 2000
     assert row.weight_gradient == pytest.approx(rms(x) * math.sqrt(2000), rel=0.5)
 
 
