@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._core.file_dtypes import FILE_DTYPES
 from .._errors import Refused, shown
 from .._rules.paths import Leaf, Tree, read_tree
 from .extras import listed, needs, place_of
@@ -23,17 +24,6 @@ __all__ = ["load", "save"]
 
 File = str | os.PathLike[str]
 Host = np.ndarray[Any, Any]
-
-# what a file calls them; NumPy reads the 8-bit floats by no other way than ours
-_DTYPES = {
-    **{f"F{n}": f"float{n}" for n in (16, 32, 64)},
-    **{f"I{n}": f"int{n}" for n in (8, 16, 32, 64)},
-    **{f"U{n}": f"uint{n}" for n in (8, 16, 32, 64)},
-    **{"BF16": "bfloat16", "BOOL": "bool", "C64": "complex64"},
-    **{"F8_E4M3": "float8_e4m3fn", "F8_E4M3FNUZ": "float8_e4m3fnuz"},
-    **{"F8_E5M2": "float8_e5m2", "F8_E5M2FNUZ": "float8_e5m2fnuz"},
-    **{"F8_E8M0": "float8_e8m0fnu"},
-}
 
 
 def save(tree: Any, path: File, *, metadata: Mapping[str, str] | None = None) -> None:
@@ -119,7 +109,7 @@ def _tensors(tree: Tree) -> dict[str, Host]:
     tensors: dict[str, Host] = {}
     for leaf in tree.leaves:
         value = tree.values[leaf.place]
-        if leaf.dtype.name not in _DTYPES.values():
+        if leaf.dtype.name not in FILE_DTYPES.values():
             raise Refused(
                 f"{leaf.name!r} is {leaf.dtype.name}, which files of tensors do not "
                 "have; convert it first, with astype."
@@ -150,12 +140,13 @@ def _found(paths: Sequence[File]) -> dict[str, Host]:
         header = cast("dict[str, Any]", json.loads(raw[8:start].tobytes()))
         header.pop("__metadata__", None)
         for name, row in header.items():
-            if row["dtype"] not in _DTYPES:
+            if row["dtype"] not in FILE_DTYPES:
                 raise Refused(f"{name!r} is {row['dtype']}, which JAX does not have.")
             if name in found:
                 raise Refused(f"two files have {name!r}; give one of them.")
             begin, end = row["data_offsets"]
-            flat = raw[start + begin : start + end].view(_DTYPES[row["dtype"]])
+            # NumPy reads the 8-bit floats by no other way
+            flat = raw[start + begin : start + end].view(FILE_DTYPES[row["dtype"]])
             found[name] = flat.reshape(row["shape"])
     return found
 
