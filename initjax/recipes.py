@@ -150,6 +150,11 @@ def vit(
                 (f"{head}/{_WEIGHT}", Spec(Zeros(), fan=fan, optional=True)),
                 (f"{stem}/{_WEIGHT}", Spec(LecunNormal(), fan=conv)),
                 ("**/{*mlp*,*Mlp*}/**/{bias,b}", Spec(tiny, optional=True)),
+                # of Hugging Face's files
+                (
+                    "**/{intermediate,layer/*/output}/dense/bias",
+                    Spec(tiny, optional=True),
+                ),
                 _BIAS,
                 (position, RandomNormal(stddev=0.02)),
                 (token, Spec(Zeros(), optional=True)),

@@ -49,18 +49,19 @@ class Folder:
         if self.path.exists() and not self.path.is_dir():
             raise self._refused("is a file; give a directory", NotADirectoryError)
         self.path.mkdir(parents=True, exist_ok=True)
-        known = self._known()
-        if known is not None:
-            self._check(known)
-            return
+        # listed first: what another process writes after its ABOUT is no stranger's
         others = sorted(x.name for x in self.path.iterdir() if _is_tensors(x.name))
-        if others:
+        known = self._known()
+        if known is None and others:
             raise self._refused(
                 f"holds {others[0]}, and no {ABOUT} says that it is of this "
                 "checkpoint; give another directory",
                 FileExistsError,
             )
-        self._put(ABOUT, _text(self._about))
+        if known is None:
+            self._put(ABOUT, _text(self._about))
+            known = self._known()  # another process may have put its own
+        self._check(known or {})
 
     def _known(self) -> dict[str, Any] | None:
         """Return what the directory says that it is, or None."""
@@ -106,14 +107,14 @@ class Folder:
         return None
 
     def _recorded(self, file: File) -> str | None:
-        for row in (self._known() or self._about)["files"]:
-            if row["name"] == file.name and "sha256" in row:
-                return row["sha256"]
-        try:
+        with contextlib.suppress(FileNotFoundError):
             record = json.loads((self.path / _record(file)).read_text())
-        except FileNotFoundError:
-            return None
-        return record["sha256"] if record["of"] == self._identity else None
+            if record["of"] == self._identity:
+                return record["sha256"]
+        # the record is gone once its digest is here
+        rows = (self._known() or self._about)["files"]
+        found = (row.get("sha256") for row in rows if row["name"] == file.name)
+        return next(found, None)
 
     def is_whole(self, file: File, report: Callable[[int], None]) -> bool:
         """Tell whether a file is there as it was written; it is read."""

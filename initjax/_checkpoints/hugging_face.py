@@ -74,7 +74,7 @@ def manifest_of_config(config: Mapping[str, Any]) -> dict[str, Any]:
             for path, shape in tensors(c)
         ]
     except Refused as refused:
-        raise refused.at("manifest_of_config") from None
+        raise refused.at("manifest") from None
     return {"name": name, "parameters": rows}
 
 

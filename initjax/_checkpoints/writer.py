@@ -240,15 +240,18 @@ def _texts(metadata: Any) -> Mapping[str, str]:
             f"metadata are texts by name, got {shown(metadata)}; give str() of each.",
             TypeError,
         )
-    return metadata
+    return dict(sorted(metadata.items()))
 
 
 def _path(directory: Any) -> Path:
     try:
-        return Path(os.fsdecode(directory))
+        path = os.fsdecode(directory)
     except (TypeError, ValueError):
         message = f"directory is a path, got {shown(directory)}."
         raise Refused(message, TypeError) from None
+    if "://" in path:
+        raise Refused(f"{path} is no directory that is mounted here; write to one.")
+    return Path(path)
 
 
 _FULL = "make room and call again: files that are whole are kept"
