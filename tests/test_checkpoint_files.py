@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from safetensors import safe_open
-from tools import assert_refused, assert_same_bits, count_compilations
+from tools import assert_refused, assert_same_bits, count_compilations, wide
 
 import initjax as ij
 from initjax import Fan, Rules, Spec
@@ -185,8 +185,8 @@ def test_one_file_needs_no_index(tmp_path):
     assert {*contents(tmp_path)} == {"initjax.json", "model.safetensors"}
     with safe_open(written.files[0], "np") as file:
         assert file.metadata() == {"a": "2", "b": "1"}
-    again = write(tmp_path, plan=plan, metadata={"a": "2", "b": "1"})
-    assert again.kept == written.files
+    again = write(tmp_path / "2", plan=plan, metadata={"a": "2", "b": "1"})
+    assert again.files[0].read_bytes() == written.files[0].read_bytes()
 
 
 def test_a_program_is_compiled_once(tmp_path):
@@ -194,6 +194,20 @@ def test_a_program_is_compiled_once(tmp_path):
     tree = {f"w{i}": struct(6, 3) for i in range(5)}
     plan = ij.plan(Rules([("**", law)]), tree)
     assert count_compilations(lambda: write(tmp_path, plan=plan, file_bytes=100)) <= 1
+
+
+def test_wide_dtypes(tmp_path):
+    """Threads have flags of their own."""
+    with wide("float64"):
+        rules = Rules([("i", ij.RandomNormal(stddev=0.1)), ("**", "orthogonal")])
+        tree = {"i": struct(100, 300, dtype="float64"), "o": struct(4, 4)}
+        plan = ij.plan(rules, tree)
+        (path,) = write(tmp_path, plan=plan, file_bytes=10**9).files
+        made = ij.init_tree(rules, tree, jax.random.key(3))
+        jax.tree.map(assert_same_bits, files.load(path, made), made)
+    refused = "write_checkpoint: 'i' by rule 'i': dtype float64 needs 64-bit mode; "
+    with pytest.raises(ValueError, match=refused):
+        write(tmp_path / "narrow", plan=plan)
 
 
 def test_no_piece_is_there_when_the_next_large_one_is_made(tmp_path, monkeypatch):
@@ -215,8 +229,7 @@ def test_a_raw_key_on_a_mesh_draws_the_same(tmp_path):
     mesh = jax.make_mesh((8,), ("x",), axis_types=(jax.sharding.AxisType.Auto,))
     raw = jax.random.key_data(jax.random.key(3))
     whole = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
-    with jax.set_mesh(mesh):
-        ij.write_checkpoint(LITTLE, jax.device_put(raw, whole), tmp_path / "mesh")
+    ij.write_checkpoint(LITTLE, jax.device_put(raw, whole), tmp_path / "mesh")
     write(tmp_path / "alone", plan=LITTLE, file_bytes=10**9)
     assert contents(tmp_path / "mesh") == contents(tmp_path / "alone")
 
@@ -311,6 +324,16 @@ def test_a_damaged_file_is_made_anew(whole, tmp_path, harm):
     written = write(path)
     assert [x.name for x in written.files if x not in written.kept] == [name]
     assert contents(path) == contents(whole)
+
+
+def test_another_s_record_counts_for_nothing(whole, tmp_path, monkeypatch):
+    """As where two plans begin in one directory at a time."""
+    with failing(monkeypatch, folder, "store", 9, Killed()):
+        write(tmp_path)
+    (record,) = tmp_path.glob(".*.json")
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"of": "another"}))
+    assert write(tmp_path).kept == ()
+    assert contents(tmp_path) == contents(whole)
 
 
 def test_what_is_whole_is_not_touched(whole, tmp_path):
@@ -535,7 +558,9 @@ def test_what_the_system_refuses(tmp_path, monkeypatch, number, way):
 
 
 def test_too_little_room_is_known_before(tmp_path, monkeypatch):
+    """What was left behind goes before."""
     monkeypatch.setattr(folder.Folder, "free", lambda self: 1000)
+    (tmp_path / ".model-00002-of-00005.safetensors.0.part").touch()
     size = 210
     with pytest.raises(OSError, match="are to be written") as caught:
         write(tmp_path)

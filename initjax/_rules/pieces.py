@@ -154,5 +154,13 @@ def _first(waiting: deque[tuple[Future[Host], Part]]) -> Piece:
 
 
 def _made(wide: bool, make: Callable[[], Host]) -> Host:
-    with jax.enable_x64(wide):  # of this thread: a thread has flags of its own
+    with _width(wide):  # of this thread: a thread has flags of its own
         return make()
+
+
+def _width(wide: bool) -> contextlib.AbstractContextManager[Any]:
+    if hasattr(jax, "enable_x64"):
+        return jax.enable_x64(wide)
+    from jax import experimental  # before jax 0.8
+
+    return experimental.enable_x64(wide)  # type: ignore[attr-defined]
