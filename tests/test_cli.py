@@ -1,6 +1,5 @@
 """The command line: what it prints, what it refuses, and with which exit codes."""
 
-import importlib.util
 import io
 import json
 import os
@@ -657,14 +656,9 @@ def test_layers_are_counted_where_a_recipe_needs_them(paths, run):
     assert stds[path] == pytest.approx(0.02 / (2 * LAYERS[paths]) ** 0.5)
 
 
-# -- the real ones, once they are there ------------------------------------------------
+# -- the functions behind --------------------------------------------------------------
 
 
-def is_there(function):
-    return "NotImplementedError" not in function.__code__.co_names
-
-
-@pytest.mark.skipif(not is_there(ij.report), reason="report is not there yet")
 def test_check_finds_what_is_wrong_with_real_weights(run, tmp_path):
     good = jax.tree.map(np.asarray, ij.init_tree(RULES, MODEL, jax.random.key(1)))
     bad = {**good, "h.0.c_fc.weight": good["h.0.c_fc.weight"] * np.float32(100)}
@@ -683,7 +677,6 @@ def test_check_finds_what_is_wrong_with_real_weights(run, tmp_path):
     assert "h/0/c_fc/weight" in (tmp_path / "page").read_text()
 
 
-@pytest.mark.skipif(not is_there(ij.compare), reason="compare is not there yet")
 def test_diff_of_real_weights(run, tmp_path):
     other = {**ARRAYS, "b": np.zeros(5, np.float32)}
     safetensors.numpy.save_file(other, tmp_path / "other")
@@ -695,9 +688,6 @@ def test_diff_of_real_weights(run, tmp_path):
     assert (code, err, bool(json.loads(out))) == (1, "", True)
 
 
-@pytest.mark.skipif(
-    not is_there(ij.write_checkpoint), reason="write_checkpoint is not there yet"
-)
 def test_init_writes_what_init_tree_makes(run, tmp_path):
     out = str(tmp_path / "out")
     words = "init model.json --rules rules.json --seed 1 --no-progress --out"
@@ -707,9 +697,6 @@ def test_init_writes_what_init_tree_makes(run, tmp_path):
     assert ij.fingerprint(mapped(files)) == ij.fingerprint(whole)
 
 
-@pytest.mark.skipif(
-    not hasattr(ij.TreePlan, "to_html"), reason="pages of plans are not there yet"
-)
 def test_a_plan_is_written_as_a_page(run, tmp_path):
     page = tmp_path / "plan.html"
     words = ["plan", "model.json", "--rules", "rules.json", "--html", str(page)]
@@ -719,9 +706,6 @@ def test_a_plan_is_written_as_a_page(run, tmp_path):
     assert "h/0/c_fc/weight" in page.read_text()
 
 
-@pytest.mark.skipif(
-    not hasattr(ij.TreePlan, "from_json"), reason="plans are not read yet"
-)
 def test_a_plan_that_is_none_is_one_line(run):
     for words in (["check", "good.safetensors", "--plan", "fake.json"],
                   ["diff", "plan.json", "fake.json"]):  # fmt: skip
@@ -730,10 +714,6 @@ def test_a_plan_that_is_none_is_one_line(run):
         assert err.startswith(f"initjax {words[0]}: fake.json is no plan: ")
 
 
-@pytest.mark.skipif(
-    not importlib.util.find_spec("initjax._checkpoints.hugging_face"),
-    reason="configs of Hugging Face are not there yet",
-)
 def test_a_real_config_is_a_model(run):
     config = {
         **{"model_type": "llama", "hidden_size": 8, "intermediate_size": 16},

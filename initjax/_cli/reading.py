@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import stat
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from .._checkpoints import hugging_face
 from .._errors import shown
 from .._fans.fans import is_list, mapping_of
 from .._report.tensors import Host, mapped
@@ -61,7 +61,6 @@ def read_model(path: str, dtype: str | None, recipe: str | None) -> Model:
     read = mapping_of(read_json(path)) or {}
     said = {"layout": read["layout"]} if read.get("layout") in ("io", "oi") else {}
     if "model_type" in read:
-        hugging_face = importlib.import_module("initjax._checkpoints.hugging_face")
         if read["model_type"] == recipe:
             said = hugging_face.recipe_of_config(read).arguments
         read = hugging_face.manifest_of_config(read)
