@@ -439,6 +439,7 @@ KINDS = [
         "metadata are texts by name, got {'a': 1}; give str() of each.",
     ),
     (lambda p: write(3), "directory is a path, got 3."),
+    (lambda p: write("a\0b"), r"directory is a path, got 'a\x00b'."),
     (
         lambda p: write(p, plan=RULES),
         "the first argument is the result of ij.plan, got Rules.",
@@ -537,6 +538,7 @@ def test_what_is_another_s_is_refused(whole, tmp_path, happens, call, kind, mess
 FAILURES = [
     (errno.EROFS, "give a directory that can be written"),
     (errno.EACCES, "give a directory that can be written"),
+    (errno.ENOTDIR, "give a directory that can be written"),
     (errno.ENOSPC, "make room and call again: files that are whole are kept"),
     (errno.EIO, "call again: files that are whole are kept"),
 ]

@@ -157,8 +157,9 @@ class Folder:
         except FileNotFoundError:  # another process has finished, and swept
             if not all(self._is(name, text) for name, text in texts.items()):
                 raise
-        for file in self.files:
-            (self.path / _record(file)).unlink(missing_ok=True)
+        for path in (self.path / _record(file) for file in self.files):
+            if path.exists():  # what may not be written may still be asked
+                path.unlink(missing_ok=True)
         self.sweep([ABOUT, INDEX, *(file.name for file in self.files)])
         return True
 

@@ -246,6 +246,8 @@ def _texts(metadata: Any) -> Mapping[str, str]:
 def _path(directory: Any) -> Path:
     try:
         path = os.fsdecode(directory)
+        if "\0" in path:
+            raise ValueError
     except (TypeError, ValueError):
         message = f"directory is a path, got {shown(directory)}."
         raise Refused(message, TypeError) from None
@@ -257,8 +259,9 @@ def _path(directory: Any) -> Path:
 _FULL = "make room and call again: files that are whole are kept"
 _CLOSED = "give a directory that can be written"
 _WAYS = {
-    **{errno.ENOSPC: _FULL, errno.EDQUOT: _FULL},
-    **{errno.EACCES: _CLOSED, errno.EPERM: _CLOSED, errno.EROFS: _CLOSED},
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), _FULL),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _CLOSED),
+    **dict.fromkeys((errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG), _CLOSED),
 }
 
 
