@@ -9,7 +9,7 @@ import hashlib
 import itertools
 import json
 import math
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import jax
 import numpy as np
@@ -20,7 +20,7 @@ from .._core.initializer import Initializer
 from .._core.page import write
 from .._core.promise import Law
 from .._core.tables import human_bytes, paragraph
-from .._errors import Refused
+from .._errors import Refused, shown
 from .._fans.declaration import Declaration
 from .._fans.fans import Fans
 from .assign import Assigned, rule_name
@@ -28,6 +28,7 @@ from .init_tree import Order, ordered
 from .page import plan_page
 from .paths import read_tree
 from .patterns import choose
+from .plan_file import read_plan
 from .recipe import Job, fillings_of
 from .roots import usual_kind, whole
 from .rules import Rules
@@ -123,6 +124,29 @@ class TreePlan:
             return write(plan_page(self.rows, self._totals).html(), path)
         except Refused as refused:
             raise refused.at("TreePlan.to_html") from None
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Return the plan that `to_json` wrote; nothing in it is evaluated.
+
+        Laws are read as by `deserialize`, so classes of one's own are registered first.
+
+        Raises:
+            ValueError: No JSON of a plan, a law that `deserialize` refuses, another
+                fingerprint than that of the leaves.
+            TypeError: No text; a leaf that a function makes, named by its path.
+        """
+        try:
+            rows, compiled, fingerprint = read_plan(text)
+            read = cls(rows, compiled)
+            if read.fingerprint != fingerprint:
+                raise Refused(
+                    f"the fingerprint {shown(fingerprint)} is not that of the leaves, "
+                    f"{read.fingerprint!r}: the file was changed; plan again."
+                )
+        except Refused as refused:
+            raise refused.at("TreePlan.from_json") from None
+        return read
 
     def __repr__(self) -> str:
         """Show the totals."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 from .._core.initializer import Initializer
 from .._core.tables import Table, human_bytes
 from .._core.values import ArrayValue
 from .._fans.fans import Fans
 from ..laws.wrapper import Wrapper
+
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,13 +60,13 @@ def rows_table(rows: Sequence[PlanRow]) -> Table:
         *("leaves", "path", "shape", "dtype", "law"),
         *("fan_in", "fan_out", "std", "way"),
     )
-    groups = _grouped(
-        rows, lambda r: (_starred(r), r.shape, r.dtype, r.rule, _law(r), r.way)
+    groups = grouped(
+        rows, lambda r: (starred(r.path), r.shape, r.dtype, r.rule, _law(r), r.way)
     )
     lines = [
         (
             str(len(alike)),
-            _starred(alike[0]) if len(alike) > 1 else alike[0].path,
+            starred(alike[0].path) if len(alike) > 1 else alike[0].path,
             "x".join(map(str, alike[0].shape)) or "-",
             alike[0].dtype,
             _law(alike[0]),
@@ -87,7 +89,7 @@ def rules_table(rows: Sequence[PlanRow]) -> Table:
             f"{sum(math.prod(row.shape) for row in ruled):,}",
             human_bytes(sum(row.bytes for row in ruled)),
         )
-        for ruled in _grouped(rows, lambda row: row.rule)
+        for ruled in grouped(rows, lambda row: row.rule)
     ]
     return Table(("leaves", "rule", "parameters", "bytes"), totals, right=(0, 2, 3))
 
@@ -108,17 +110,17 @@ def explained(row: PlanRow) -> str:
     return "\n".join(lines)
 
 
-def _grouped(
-    rows: Sequence[PlanRow], key: Callable[[PlanRow], Any]
-) -> list[list[PlanRow]]:
-    groups: dict[Any, list[PlanRow]] = {}
+def grouped(rows: Iterable[T], key: Callable[[T], Any]) -> list[list[T]]:
+    """Return rows of equal keys together, in the order of the first of each."""
+    groups: dict[Any, list[T]] = {}
     for row in rows:
         groups.setdefault(key(row), []).append(row)
     return list(groups.values())
 
 
-def _starred(row: PlanRow) -> str:
-    return re.sub(r"\b\d+\b", "*", row.path)
+def starred(path: str) -> str:
+    """Return a path with a star for each numeral."""
+    return re.sub(r"\b\d+\b", "*", path)
 
 
 def _law(row: PlanRow) -> str:
