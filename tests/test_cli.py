@@ -625,7 +625,7 @@ def test_a_config_of_hugging_face_is_a_model_and_says_its_recipes_arguments(
     reader = types.SimpleNamespace(
         manifest_of_config=lambda config: T5, recipe_of_config=recipe_of_config
     )
-    monkeypatch.setitem(sys.modules, "initjax._checkpoints.hugging_face", reader)
+    monkeypatch.setattr("initjax._cli.reading.hugging_face", reader)
     Path("config.json").write_text('{"model_type": "t5"}')
     assert fan_in_of(run, "config.json") == 4
     assert fan_in_of(run, "config.json", "--layout", "io") == 6
@@ -674,7 +674,7 @@ def test_check_finds_what_is_wrong_with_real_weights(run, tmp_path):
         code, out, err = run("check", paths["bad"], *how, "--json")
         assert (code, err, bool(json.loads(out))) == (1, "", True)
     assert run("check", paths["bad"], *how, "--html", str(tmp_path / "page"))[0] == 1
-    assert "h/0/c_fc/weight" in (tmp_path / "page").read_text()
+    assert "h/0/c_fc/weight" in (tmp_path / "page").read_text().replace("<wbr>", "")
 
 
 def test_diff_of_real_weights(run, tmp_path):
@@ -703,7 +703,7 @@ def test_a_plan_is_written_as_a_page(run, tmp_path):
     code, out, err = run(*words)
     assert (code, err) == (0, "")
     assert out.splitlines()[1:] == [f"written to {page}"]
-    assert "h/0/c_fc/weight" in page.read_text()
+    assert "h/0/c_fc/weight" in page.read_text().replace("<wbr>", "")
 
 
 def test_a_plan_that_is_none_is_one_line(run):
