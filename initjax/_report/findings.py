@@ -98,10 +98,11 @@ def too_coarse(seen: Observed, law: Law, dtype: np.dtype[Any]) -> Iterator[Findi
 
 def _exact(seen: Observed, law: Law, near: float) -> Checked:
     """Hold entries without chance to what they are."""
+    is_complex = isinstance(seen.mean, complex)
     ends = law.low, law.high
-    if not math.isfinite(law.low):  # of a normal without spread
-        middle = _size(law.mean if isinstance(seen.mean, float) else abs(law.mean))
-        ends = middle, middle
+    if not math.isfinite(law.low) or (is_complex and law.low < 0):
+        middle = abs(law.mean) if is_complex else _size(law.mean)
+        ends = (seen.low, seen.high) if law.std else (middle, middle)
     size = max(map(abs, (*ends, seen.low, seen.high)))
     slack = near + 1e-6 * size
     is_off = max(abs(seen.low - ends[0]), abs(seen.high - ends[1])) > slack
@@ -143,14 +144,17 @@ def _z(
     rounding = float(chance.grain(_size(law.mean), promised.grain))
     if rounding > law.std:  # the dtype hardly tells the entries apart
         return None, None
-    off = _size(seen.mean - law.mean)
-    off = math.copysign(off, (seen.mean - law.mean).real)
-    z_mean = off * math.sqrt(seen.finite) / law.std
+    high = max(abs(law.low), abs(law.high))
+    top = float(chance.grain(high, promised.grain)) if math.isfinite(high) else 0.0
+    cut = (top / law.std) ** 2  # what would be rounded to a bound stays below it
+    gap = seen.mean - law.mean
+    off = max(abs(gap) / law.std - cut / 16, 0)
+    z_mean = math.copysign(off, gap.real) * math.sqrt(seen.finite)
     if promised.kurtosis is None and law.cdf is not None:
         return z_mean, None  # tails too heavy
     ratio = seen.variance / law.std**2
     step = float(chance.grain(law.std, promised.grain)) / law.std
-    slack = step**2 / 6 + (rounding / law.std) ** 2 / 12 + 2e-6
+    slack = (step**2 + cut) / 6 + (rounding / law.std) ** 2 / 12 + 2e-6
     ratio = 1 + math.copysign(max(abs(ratio - 1) - slack, 0), ratio - 1)
     return z_mean, chance.variance_z(ratio, seen.finite, _kurtosis(seen, promised))
 

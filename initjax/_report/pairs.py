@@ -127,7 +127,8 @@ def _related(weights: Sequence[Weight]) -> Iterator[Any]:
     products = np.einsum("ik,jk->ij", ranks, ranks)
     cosine = products / np.sqrt(np.maximum(norms * norms.T, 1e-30))
     for i, j in zip(*np.nonzero(np.triu(np.abs(cosine) > _STRONG, 1)), strict=True):
-        n, r = min(lengths[i], lengths[j]), float(min(abs(cosine[i, j]), 1 - 1e-7))
+        n = int(min(lengths[i], lengths[j]))
+        r = min(float(abs(cosine[i, j])), 1 - 1e-7)
         sure = sigmas((n - 2) / 2 * math.log1p(-(r**2)))
         text = (
             f"begins like {{!r}} (correlation {cosine[i, j]:.2f}): drawn with one key"

@@ -73,7 +73,6 @@ def side_by_side(blocks: Sequence[jax.Array]) -> tuple[jax.Array, Mesh]:
 @functools.partial(jax.jit, static_argnames=("mesh", "whole", "careful", "loops"))
 def look_on_mesh(
     blocks: jax.Array,
-    starts: Any,
     *,
     mesh: Mesh,
     whole: Shape,
@@ -83,16 +82,16 @@ def look_on_mesh(
     """Look at blocks of an array of the shape `whole`, each on its device."""
     index = np.stack(np.unravel_index(spots(whole).every, whole)).astype(np.int32)
 
-    def of_one(block: Any, start: Any) -> Looked:
+    def of_one(block: Any) -> Looked:
         sizes = np.array(block.shape, np.int32)[:, None]
-        picks = _at(block, tuple((index - start[0][:, None]) % sizes))
+        picks = _at(block, tuple(index % sizes))
         middle = _middle(picks)
         sums = _sums(block, middle, careful=careful, loops=loops)
         return Looked(*(y[None] for y in (middle, *sums, picks)))
 
     spec = PartitionSpec(_BLOCK)
     run = jax.shard_map(of_one, mesh=mesh, in_specs=spec, out_specs=spec)
-    return run(blocks, starts)
+    return run(blocks)
 
 
 @functools.partial(jax.jit, static_argnames="careful")

@@ -125,7 +125,7 @@ def _of_shards(x: jax.Array, shards: Sequence[Any], where: Spots) -> Pending:
         with no_mesh():
             blocks, mesh = side_by_side([shard.data for shard in shards])
             how = {"careful": careful, "loops": _loops(x)}
-            return [look_on_mesh(blocks, starts, mesh=mesh, whole=x.shape, **how)]
+            return [look_on_mesh(blocks, mesh=mesh, whole=x.shape, **how)]
 
     return Pending(where, sizes, mine, run(False), run, x.is_fully_addressable, x.dtype)
 
