@@ -6,6 +6,7 @@ import functools
 import json
 import math
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import jax.numpy as jnp
@@ -88,6 +89,11 @@ def with_(x, index, value):
 # -- what a weight is ------------------------------------------------------------------
 
 
+def observed(*arrays):
+    with ThreadPoolExecutor(2) as threads:
+        return stats.finish([stats.start(x, threads) for x in arrays])
+
+
 def mesh():
     return jax.make_mesh((2, 4), ("a", "b"), axis_types=(AxisType.Auto,) * 2)
 
@@ -97,14 +103,14 @@ def test_moments_are_exact_where_they_cancel_and_among_nans():
     w[0, 0], w[1, 1], w[2] = np.nan, np.inf, 0.0
     w[-1, -1], w[-1, -2] = -np.inf, np.nan  # after the last whole row
     w = jnp.asarray(w)
-    (seen,) = stats.finish([stats.start(w)])
+    (seen,) = observed(w)
     x = np.asarray(w, np.float64)
     x = x[np.isfinite(x)]
     assert (seen.finite, seen.nans, seen.infs, seen.zeros) == (11_996, 2, 2, 40)
     np.testing.assert_allclose(seen.mean, x.mean(), rtol=1e-7)
     np.testing.assert_allclose(seen.variance, x.var(), rtol=1e-5)
     assert (seen.low, seen.high) == (0.0, x.max())
-    (one,) = stats.finish([stats.start(w[3:-1])])
+    (one,) = observed(w[3:-1])
     x = np.asarray(w[3:-1], np.float64)
     np.testing.assert_allclose(one.variance, x.var(), rtol=1e-5)
     np.testing.assert_allclose(one.fourth, ((x - x.mean()) ** 4).mean(), rtol=0.05)
@@ -114,9 +120,7 @@ def test_a_weight_is_the_same_in_shards_in_numpy_and_in_parts(monkeypatch):
     w = jnp.asarray(normal(0, (64, 96)))
     place = NamedSharding(mesh(), PartitionSpec("b", "a"))
     monkeypatch.setattr(stats, "_PART", 2500)
-    whole, spread, parts = stats.finish(
-        [stats.start(x) for x in (w, jax.device_put(w, place), np.asarray(w))]
-    )
+    whole, spread, parts = observed(w, jax.device_put(w, place), np.asarray(w))
     for other in (spread, parts):
         np.testing.assert_allclose(other[:3], whole[:3], rtol=1e-5, atol=1e-9)
         np.testing.assert_allclose(other.fourth, whole.fourth, rtol=0.02)

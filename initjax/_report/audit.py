@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -136,11 +138,12 @@ def _observed(tree: Tree) -> Iterator[tuple[Leaf, Any, Observed]]:
     some = [pair for pair in every if math.prod(pair[0].shape)]
     groups = [some[i : i + _AT_ONCE] for i in range(0, len(some), _AT_ONCE)]
     ahead: list[Any] = []
-    for group, following in zip(groups, [*groups[1:], []], strict=True):
-        pending = ahead or [start(value) for _, value in group]
-        ahead = [start(value) for _, value in following]
-        for (leaf, value), seen in zip(group, finish(pending), strict=True):
-            yield leaf, value, seen
+    with ThreadPoolExecutor(os.cpu_count(), "initjax-report") as threads:
+        for group, following in zip(groups, [*groups[1:], []], strict=True):
+            pending = ahead or [start(value, threads) for _, value in group]
+            ahead = [start(value, threads) for _, value in following]
+            for (leaf, value), seen in zip(group, finish(pending), strict=True):
+                yield leaf, value, seen
     for leaf, value in every:
         if not math.prod(leaf.shape):
             yield leaf, value, NOTHING

@@ -20,7 +20,7 @@ class Pending(NamedTuple):
         where: The places of the values that are picked.
         sizes: How many entries each block has that this process holds.
         mine: Which values each block has.
-        looked: What is known of the blocks, in groups of equal size.
+        first: Waits for what is known of the blocks, in groups of equal size.
         again: Looks at them once more, entry by entry finite or not.
         is_whole: Whether other processes have no blocks.
         dtype: That of the entries.
@@ -29,7 +29,7 @@ class Pending(NamedTuple):
     where: Spots
     sizes: list[int]
     mine: Array
-    looked: list[Looked]
+    first: Callable[[], list[Looked]]
     again: Callable[[], list[Looked]]
     is_whole: bool
     dtype: Any
@@ -64,7 +64,7 @@ class Known(NamedTuple):
 
 def known_of(one: Pending) -> Known:
     """Return what the blocks of this process say, once they are looked at."""
-    looked = [Looked(*map(np.asarray, some)) for some in one.looked]
+    looked = [Looked(*map(np.asarray, some)) for some in one.first()]
     if not all(np.isfinite(some.sums[:, :, :3]).all() for some in looked):
         looked = [Looked(*map(np.asarray, some)) for some in one.again()]
     blocks = [Looked(*row) for some in looked for row in zip(*some, strict=True)]

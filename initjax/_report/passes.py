@@ -17,7 +17,7 @@ from .spots import spots
 Shape = tuple[int, ...]
 View = Callable[[Any], Any]
 
-LANES = 2048  # sums side by side, so that each is of few entries, and fast
+LANES = 1024  # sums side by side, so that each is of few entries, and fast
 _BLOCK = "block"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from typing import Any, NamedTuple
 
 import jax
@@ -24,6 +25,7 @@ from .passes import (
 )
 from .spots import Array, Spots, spots
 
+_FEW = 2**13  # entries of a small array, which is read as it is
 _PART = 2**25  # entries of an array of NumPy that go to a device at once
 _MOST = 2**32  # entries that a block counts
 
@@ -90,23 +92,42 @@ def check(name: str, x: Any) -> None:
         raise Refused(f"{name!r} has {_MOST} entries or more on a device; shard it.")
 
 
-def start(x: Any) -> Pending:
+def start(x: Any, threads: Executor) -> Pending:
     """Start to look at an array that has entries."""
     where = spots(x.shape or (1,))
     if not isinstance(x, jax.Array):
-        return _of_host(np.asarray(x), where)
+        return (_of_few if x.size <= _FEW else _of_host)(np.asarray(x), where)
     shards = [shard for shard in x.addressable_shards if shard.replica_id == 0]
     if len(shards) == 1 and shards[0].data.shape == x.shape:
-        return _of_one(shards[0].data, where, x.is_fully_addressable)
+        x, is_whole = shards[0].data, x.is_fully_addressable
+        if x.size <= _FEW:
+            return _of_few(np.asarray(x), where)._replace(is_whole=is_whole)
+        return _of_one(x, where, is_whole, threads)
     return _of_shards(x, shards, where)
 
 
-def _of_one(x: jax.Array, where: Spots, is_whole: bool) -> Pending:
+def _of_few(x: Array, where: Spots) -> Pending:
+    """Look at an array that is no larger than what a pass gives."""
+    flat = x.reshape(-1)
+    views = 3 if x.dtype.kind == "c" else 1
+    middle = np.broadcast_to([0.0, 1.0], (1, views, 2))
+    none = np.zeros((1, views, 5, 0)), np.zeros((1, 3, 0), np.uint32)
+    looked = [Looked(middle, *none, flat[None], flat[where.every][None])]
+    mine = np.ones((1, len(where.every)), bool)
+    return Pending(where, [x.size], mine, *(lambda: looked,) * 2, True, x.dtype)
+
+
+def _of_one(x: jax.Array, where: Spots, is_whole: bool, threads: Executor) -> Pending:
+    """Look at an array of one device, several at a time on the cores of a CPU."""
+    wide = jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]  # flags are set at run time
+
     def run(careful: bool = True) -> list[Looked]:
-        return [look(x, careful=careful, loops=_loops(x))]
+        with jax.enable_x64(wide):  # of this thread: a thread has flags of its own
+            return [jax.block_until_ready(look(x, careful=careful, loops=_loops(x)))]
 
     mine = np.ones((1, len(where.every)), bool)
-    return Pending(where, [x.size], mine, run(False), run, is_whole, x.dtype)
+    first = threads.submit(run, False).result
+    return Pending(where, [x.size], mine, first, run, is_whole, x.dtype)
 
 
 def _of_shards(x: jax.Array, shards: Sequence[Any], where: Spots) -> Pending:
@@ -127,7 +148,9 @@ def _of_shards(x: jax.Array, shards: Sequence[Any], where: Spots) -> Pending:
             how = {"careful": careful, "loops": _loops(x)}
             return [look_on_mesh(blocks, mesh=mesh, whole=x.shape, **how)]
 
-    return Pending(where, sizes, mine, run(False), run, x.is_fully_addressable, x.dtype)
+    looked = run(False)
+    whole = x.is_fully_addressable
+    return Pending(where, sizes, mine, lambda: looked, run, whole, x.dtype)
 
 
 def _of_host(x: Array, where: Spots) -> Pending:
@@ -148,7 +171,8 @@ def _of_host(x: Array, where: Spots) -> Pending:
 
     mine = np.ones((len(parts), picks.size), bool)
     sizes = [part.size for part in parts]
-    return Pending(where, sizes, mine, run(False), run, True, picks.dtype)
+    looked = run(False)
+    return Pending(where, sizes, mine, lambda: looked, run, True, picks.dtype)
 
 
 def held(x: Array) -> Array:
