@@ -12,6 +12,7 @@ import numpy as np
 from jax.core import Tracer
 
 from .._core.values import numeric_dtype
+from .._core.widths import width
 from .._engine.transfer import no_mesh
 from .._errors import Refused
 from .moments import Known, Pending, known_of, of_all_processes, together
@@ -114,7 +115,11 @@ def _of_few(x: Array, where: Spots) -> Pending:
     none = np.zeros((1, views, 5, 0)), np.zeros((1, 3, 0), np.uint32)
     looked = [Looked(middle, *none, flat[None], flat[where.every][None])]
     mine = np.ones((1, len(where.every)), bool)
-    return Pending(where, [x.size], mine, *(lambda: looked,) * 2, True, x.dtype)
+
+    def run() -> list[Looked]:
+        return looked
+
+    return Pending(where, [x.size], mine, run, run, True, x.dtype)
 
 
 def _of_one(x: jax.Array, where: Spots, is_whole: bool, threads: Executor) -> Pending:
@@ -122,7 +127,7 @@ def _of_one(x: jax.Array, where: Spots, is_whole: bool, threads: Executor) -> Pe
     wide = jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]  # flags are set at run time
 
     def run(careful: bool = True) -> list[Looked]:
-        with jax.enable_x64(wide):  # of this thread: a thread has flags of its own
+        with width(wide):
             return [jax.block_until_ready(look(x, careful=careful, loops=_loops(x)))]
 
     mine = np.ones((1, len(where.every)), bool)

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from .._core.widths import width
 from .._engine import blocks
 from .._engine.blocks import WIDTH, Host, Kernel
 from .._engine.cost import MANY, rows_of
@@ -154,13 +155,5 @@ def _first(waiting: deque[tuple[Future[Host], Part]]) -> Piece:
 
 
 def _made(wide: bool, make: Callable[[], Host]) -> Host:
-    with _width(wide):  # of this thread: a thread has flags of its own
+    with width(wide):
         return make()
-
-
-def _width(wide: bool) -> contextlib.AbstractContextManager[Any]:
-    if hasattr(jax, "enable_x64"):
-        return jax.enable_x64(wide)
-    from jax import experimental  # before jax 0.8
-
-    return experimental.enable_x64(wide)  # type: ignore[attr-defined]
