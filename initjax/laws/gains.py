@@ -10,7 +10,6 @@ from collections.abc import Callable, Generator
 from typing import Any, Literal
 
 import jax
-import jax.experimental
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
