@@ -27,60 +27,16 @@ try:
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
+
+    from initjax._report.drawing import INK, histogram, image
 except ImportError:
     raise SystemExit('needs: pip install "initjax[examples]"') from None
 
 KEY = jax.random.key(0)
 COLUMNS = 8
-INK, ACCENT, MAP = "#30405a", "#d1495b", "RdBu_r"
 Picture = Callable[[Any, np.ndarray, ij.Law | None], None]
 
 # -- pictures --------------------------------------------------------------------------
-
-
-def histogram(axes: Any, x: np.ndarray, law: ij.Law | None) -> None:
-    """Show how entries are spread, and the density that the law promises."""
-    x = x.ravel()
-    low, high = np.quantile(x, [0.002, 0.998])
-    pad = 0.15 * (high - low) or 1.0
-    edges = np.linspace(low - pad, high + pad, 61)
-    inside = x[(x >= edges[0]) & (x <= edges[-1])]
-    height = len(inside) / len(x)
-    counts, _ = np.histogram(inside, edges)
-    widths = np.diff(edges)
-    axes.stairs(counts / len(x) / widths, edges, fill=True, color=INK, alpha=0.45)
-    if law is not None and law.cdf is not None and height:
-        density = np.diff(law.cdf(edges)) / widths
-        axes.stairs(density, edges, color=ACCENT, linewidth=1.2)
-
-
-def image(axes: Any, x: np.ndarray, law: ij.Law | None) -> None:
-    """Show a matrix as a picture; further axes are tiled."""
-    del law
-    x = tiled(x)
-    top = float(np.abs(x).max()) or 1.0
-    axes.imshow(
-        x, cmap=MAP, vmin=-top, vmax=top, interpolation="nearest", aspect="auto"
-    )
-
-
-def tiled(x: np.ndarray) -> np.ndarray:
-    """Return a kernel (window..., in, out) as one picture, filter by filter."""
-    if x.ndim == 1:
-        return x[None]
-    if x.ndim == 3:
-        x = x[:, None]
-    if x.ndim == 4:
-        h, w, i, o = x.shape
-        count = i * o
-        wide = math.ceil(math.sqrt(count))
-        tall = math.ceil(count / wide)
-        sheet = np.zeros((tall * (h + 1) - 1, wide * (w + 1) - 1))
-        for n, one in enumerate(x.reshape(h, w, count).transpose(2, 0, 1)):
-            a, b = (n // wide) * (h + 1), (n % wide) * (w + 1)
-            sheet[a : a + h, b : b + w] = one
-        return sheet
-    return x
 
 
 def spectrum(axes: Any, x: np.ndarray, law: ij.Law | None) -> None:

@@ -1,8 +1,8 @@
 """Flax models, every weight of which follows the law that its config promises.
 
 GPT-2 small in Linen, ResNet-18 in NNX, an ensemble by `jax.vmap`, and one config for
-several weights under one key. The models have their real sizes, are initialized eagerly
-and under `jit` to the same bits, and each weight is held against `init.law(shape)`.
+several weights under one key. The models have their real sizes, the same bits eagerly
+and by `ij.jit_init`, and each weight is held against `init.law(shape)`.
 
     pip install "initjax[examples]"
     python examples/flax_models.py
@@ -271,23 +271,23 @@ def same_bits(a: Weights, b: Weights) -> bool:
 
 
 def run_gpt2(key: jax.Array) -> list[Finding]:
-    """GPT-2 small in Linen, eagerly and under `jax.jit`."""
+    """GPT-2 small in Linen, eagerly and by `jit_init`."""
     model = GPT2()
     eager = linen_weights(model.init(key, TOKENS))
-    jitted = linen_weights(jax.jit(model.init)(key, TOKENS))
+    jitted = linen_weights(ij.jit_init(model.init)(key, TOKENS))
     assert same_bits(eager, jitted)
     assert sum(weight.size for weight in eager.values()) == 124_439_808
-    title = "GPT-2 small in Linen, 124,439,808 parameters: eager and jit, the same bits"
+    title = "GPT-2 small in Linen, 124,439,808 parameters: the same by jit_init"
     return audit(title, eager, linen_inits(model, key, TOKENS))
 
 
 def run_resnet(key: jax.Array) -> list[Finding]:
-    """ResNet-18 in NNX, eagerly and under `nnx.jit`."""
+    """ResNet-18 in NNX, eagerly and by `jit_init`."""
 
     def make(key: jax.Array) -> ResNet18:
         return ResNet18(nnx.Rngs(key))
 
-    model = nnx.jit(make)(key)
+    model = ij.jit_init(make)(key)
     images = jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.float32)
     assert nnx.eval_shape(ResNet18.__call__, model, images).shape == (1, 1000)
     params = nnx_params(model)
@@ -295,7 +295,7 @@ def run_resnet(key: jax.Array) -> list[Finding]:
     eager = {path: param[...] for path, param in nnx_params(make(key)).items()}
     assert same_bits(eager, weights)
     assert sum(weight.size for weight in weights.values()) == 11_689_512
-    title = "ResNet-18 in NNX, 11,689,512 parameters: eager and jit, the same bits"
+    title = "ResNet-18 in NNX, 11,689,512 parameters: the same by jit_init"
     return audit(title, weights, {path: param.law for path, param in params.items()})
 
 

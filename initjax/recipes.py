@@ -61,7 +61,7 @@ def gpt2(layers: int, layout: Layout = "io") -> Rules:
 
 
 def llama(layers: int | None = None, layout: Layout = "io") -> Rules:
-    """Return Llama's rules: N(0, 0.02^2), norms 1, no biases.
+    """Return Llama's rules: N(0, 0.02^2), norms 1, biases of variants 0.
 
     Args:
         layers: None as Meta's and Hugging Face's code; a number gives the depth-scaled
@@ -76,12 +76,13 @@ def llama(layers: int | None = None, layout: Layout = "io") -> Rules:
     law, fan = RandomNormal(stddev=0.02), _matrix("llama", layout)
     rows: list[Any] = [
         _NORM,
+        _BIAS,
         (f"**/*[eE]mbed*/{_TABLE}", Spec(law, fan=Fan.embedding())),
         (f"**/{_WEIGHT}", Spec(law, fan=fan)),
     ]
     if layers is not None:
         last = Spec(depth_scaled(law, layers), fan=fan)
-        rows.insert(2, (f"**/{{o_proj,down_proj,wo,w2}}/{_WEIGHT}", last))
+        rows.insert(3, (f"**/{{o_proj,down_proj,wo,w2}}/{_WEIGHT}", last))
     return Rules(rows)
 
 
@@ -149,6 +150,11 @@ def vit(
                 (f"{head}/{_WEIGHT}", Spec(Zeros(), fan=fan, optional=True)),
                 (f"{stem}/{_WEIGHT}", Spec(LecunNormal(), fan=conv)),
                 ("**/{*mlp*,*Mlp*}/**/{bias,b}", Spec(tiny, optional=True)),
+                # of Hugging Face's files
+                (
+                    "**/{intermediate,layer/*/output}/dense/bias",
+                    Spec(tiny, optional=True),
+                ),
                 _BIAS,
                 (position, RandomNormal(stddev=0.02)),
                 (token, Spec(Zeros(), optional=True)),
@@ -243,10 +249,13 @@ def t5(d_model: int, d_kv: int = 64, layout: Layout = "io") -> Rules:
 
 
 def mixtral(layout: Layout = "io") -> Rules:
-    """Return Mixtral's rules: N(0, 0.02^2); experts stacked, gate and up fused.
+    """Return Mixtral's rules: N(0, 0.02^2).
+
+    Experts are stacked along the first axis, gate and up fused, or each is apart, as in
+    Mistral's and Hugging Face's files.
 
     Args:
-        layout: Of the matrices; experts along the first axis.
+        layout: Of the matrices.
 
     References:
         Jiang et al., "Mixtral of experts", 2024; Hugging Face transformers,
@@ -254,12 +263,16 @@ def mixtral(layout: Layout = "io") -> Rules:
     """
     law, fan = RandomNormal(stddev=0.02), _matrix("mixtral", layout)
     gate_up = Fan.experts(0, of=Fan.fused(("gate", "up"), axis=_out(layout), of=fan))
+    stacked = Fan.experts(0, of=fan)
     return Rules(
         [
             _NORM,
             (f"**/*[eE]mbed*/{_TABLE}", Spec(law, fan=Fan.embedding())),
-            ("**/experts/gate_up_proj{/kernel,}", Spec(law, fan=gate_up)),
-            ("**/experts/*{/kernel,}", Spec(law, fan=Fan.experts(0, of=fan))),
+            (
+                "**/experts/gate_up_proj{/kernel,}",
+                Spec(law, fan=gate_up, optional=True),
+            ),
+            ("**/experts/*{/kernel,}", Spec(law, fan=stacked, optional=True)),
             (f"**/{_WEIGHT}", Spec(law, fan=fan)),
         ]
     )

@@ -14,8 +14,6 @@ LAST_LINES = {
     "and in 2 processes",
     "rules_llm": r"405,853,388,800 parameters planned; all 39 weights of the small one "
     "hold their law on 1 and 8 devices",
-    "equinox_reinit": r"all 12 encoder arrays kept twice; the new heads learn: "
-    r"loss [\d.]+ to [\d.]+, and [\d.]+ to [\d.]+",
     "mup_sweep": r"muP: scales within 1\.[0-2]\d*x over widths 64 to 1024; "
     r"standard: \d+\.\dx",
     "catalogue": r"\d+ laws in \d+ pictures, \d+ held to their cdf: catalogue.png",

@@ -56,6 +56,9 @@ LOOPS = {
     "once": lambda k: lax.map(few, split(k, 1)),
     "scan": lambda k: lax.scan(lambda n, k: (n + 1, few(k)), 0, split(k, 3))[1],
     "scan of data": lambda k: lax.scan(with_data, jnp.ones((2, 8)), split(k, 3))[1],
+    "rematerialized": lambda k: lax.scan(
+        jax.checkpoint(with_data), jnp.ones((2, 8)), split(k, 3)
+    )[1],
     "keys handed on": lambda k: lax.scan(
         lambda k, x: handed_on(k, x, turn), k, None, 3
     )[1],

@@ -137,10 +137,26 @@ class Passed(NamedTuple):
     used: dict[int, str]
 
 
-def forward(
-    apply: Apply, tree: Tree, batch: Any, chosen: Sequence[Leaf], settle: Settle
-) -> Passed:
-    """Trace a model, and run it once on a batch with leaves that are set as it goes."""
+class Traced(NamedTuple):
+    """A model as a function of all its arrays and a batch's.
+
+    Attributes:
+        places: Where the model's arrays are in its tree.
+        arrays: The model's arrays.
+        fed: The batch's.
+        function: What JAX traced, of both.
+    """
+
+    places: Sequence[int]
+    arrays: Sequence[Any]
+    fed: Sequence[Any]
+    function: Any
+
+
+def trace(
+    apply: Apply, tree: Tree, batch: Any, then: Callable[[Any], Any] = lambda x: x
+) -> Traced:
+    """Trace a model on a batch once, and what is `then` done with its output."""
     places = [leaf.place for leaf in (*tree.leaves, *tree.keys)]
     arrays = [tree.values[place] for place in places]
     parts, structure = jax.tree.flatten(batch)
@@ -153,9 +169,16 @@ def forward(
         whole = [*parts]
         for i, x in zip(data, fed, strict=True):
             whole[i] = x
-        return apply(params, jax.tree.unflatten(structure, whole))
+        return then(apply(params, jax.tree.unflatten(structure, whole)))
 
-    traced = jax.make_jaxpr(run)(arrays, fed)
+    return Traced(places, arrays, fed, jax.make_jaxpr(run)(arrays, fed))
+
+
+def forward(
+    apply: Apply, tree: Tree, batch: Any, chosen: Sequence[Leaf], settle: Settle
+) -> Passed:
+    """Trace a model, and run it once on a batch with leaves that are set as it goes."""
+    traced = trace(apply, tree, batch)
     names = {leaf.place: leaf.name for leaf in chosen}
     orders: list[Sequence[Any]] = []
 
@@ -163,19 +186,19 @@ def forward(
     def passed(arrays: Sequence[Any], fed: Sequence[Any]) -> Any:
         values = {
             place: array
-            for place, array in zip(places, arrays, strict=True)
+            for place, array in zip(traced.places, arrays, strict=True)
             if place in names
         }
         model = Forward(values, names, settle)
         inputs = [
             View(place) if place in names else array
-            for place, array in zip(places, arrays, strict=True)
+            for place, array in zip(traced.places, arrays, strict=True)
         ]
-        evaluate(traced, [*inputs, *map(Fed, fed)], model)
+        evaluate(traced.function, [*inputs, *map(Fed, fed)], model)
         orders.append((list(model.found), model.used))
         return [(model.values[i], found) for i, found in model.found.items()]
 
-    results = passed(arrays, fed)
+    results = passed(traced.arrays, traced.fed)
     order, used = orders[0]
     found = jax.device_get([found for _, found in results])
     return Passed(

@@ -29,7 +29,8 @@ class Found(NamedTuple):
 
 def work_dtype(dtype: Any) -> Any:
     """Return the dtype to compute in: at least float32."""
-    return jnp.promote_types(dtype, jnp.float32)
+    with jax.numpy_dtype_promotion("standard"):
+        return jnp.promote_types(dtype, jnp.float32)
 
 
 def deviation(values: Any, mean: Change, wide: Change = lambda x: x) -> Any:

@@ -206,6 +206,24 @@ def draw(
     return homes
 
 
+def stretch(
+    executable: Any, rows: int, leaves: Sequence[Any], start: int, size: int
+) -> Host:
+    """Return entries of one array from a flat index on, at most those of one block.
+
+    Args:
+        executable: Of the array's kernel.
+        rows: Those of a block.
+        leaves: What all rows take: the words of the array's key, and numbers.
+        start: The first index.
+        size: How many entries.
+    """
+    index = _words(start + np.arange(rows, dtype=np.int64) * WIDTH)
+    columns = [np.broadcast_to(x, (rows, *np.shape(x))) for x in leaves]
+    drawn = executable(*put(executable, (index, *columns)))
+    return np.asarray(drawn).reshape(-1)[:size]
+
+
 def cores() -> ThreadPoolExecutor:
     """Return threads, one a core."""
     return ThreadPoolExecutor(os.cpu_count(), "initjax-blocks")
@@ -231,8 +249,8 @@ class _Table:
         which = np.searchsorted(self._ends, row, side="right")
         which = np.minimum(which, len(self._arrays) - 1)  # behind the last row
         index: Any = self._starts[which] + (row - self._begins[which]) * WIDTH
-        start = np.stack([index >> 32, index & 0xFFFFFFFF], axis=1).astype(np.uint32)
-        given = put(executable, (start, *(column[which] for column in self._columns)))
+        columns = (column[which] for column in self._columns)
+        given = put(executable, (_words(index), *columns))
         drawn = np.asarray(executable(*given)).reshape(-1)
         for i in range(which[0], which[-1] + 1):
             begin, end = self._begins[i], self._ends[i]
@@ -240,3 +258,8 @@ class _Table:
             flat = self._arrays[i].flat[(low - begin) * WIDTH : (high - begin) * WIDTH]
             source = (low - first) * WIDTH
             flat[...] = drawn[source : source + flat.size]
+
+
+def _words(index: Any) -> Host:
+    """Return indices as kernels take them, each in two words."""
+    return np.stack([index >> 32, index & 0xFFFFFFFF], axis=1).astype(np.uint32)

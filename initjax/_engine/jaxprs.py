@@ -97,16 +97,34 @@ def makes_keys(function: Any) -> bool:
     return _MAKES_KEYS[jaxpr]
 
 
-def needed(jaxpr: Jaxpr, wanted: Wanted) -> tuple[list[Any], set[Any]]:
-    """Return the equations that the wanted outputs need, in order, and their vars."""
+def needed(
+    jaxpr: Jaxpr, wanted: Wanted, inside: bool = False
+) -> tuple[list[Any], set[Any]]:
+    """Return the equations that the wanted outputs need, in order, and their vars.
+
+    With `inside`, of what only wraps a function, not all that it is given.
+    """
     pairs = zip(jaxpr.outvars, wanted, strict=True)
     live = {v for v, want in pairs if want and not isinstance(v, Literal)}
     equations: list[Any] = []
     for equation in reversed(jaxpr.eqns):
         if any(v in live for v in equation.outvars):
             equations.append(equation)
-            live.update(v for v in equation.invars if not isinstance(v, Literal))
+            which = [v in live for v in equation.outvars]
+            read = _read_inside(equation, which) if inside else equation.invars
+            live.update(v for v in read if not isinstance(v, Literal))
     return equations[::-1], live
+
+
+def _read_inside(equation: Any, wanted: Wanted) -> list[Any]:
+    """Return what an equation's wanted outputs are computed from."""
+    inner = called(equation)
+    if inner is None:
+        return equation.invars
+    jaxpr = opened(inner)[0]
+    live = needed(jaxpr, wanted, inside=True)[1]
+    pairs = zip(equation.invars, jaxpr.invars, strict=True)
+    return [var for var, name in pairs if name in live]
 
 
 def bind(equation: Any, inputs: Sequence[Any]) -> Sequence[Any]:
@@ -125,17 +143,27 @@ def evaluate(
 ) -> list[Any]:
     """Return a traced function's outputs, each equation computed by `apply`.
 
-    With `wanted`, those outputs alone, of the inputs that they need.
+    With `wanted`, those outputs alone, of the inputs that they need; others are None.
     """
     jaxpr, consts = opened(function)
     env = dict(zip((*jaxpr.constvars, *jaxpr.invars), (*consts, *inputs), strict=True))
 
     def read(var: Any) -> Any:
-        return var.val if isinstance(var, Literal) else env[var]
+        return var.val if isinstance(var, Literal) else env.get(var)
 
-    wanted = [True] * len(jaxpr.outvars) if wanted is None else wanted
-    equations = jaxpr.eqns if all(wanted) else needed(jaxpr, wanted)[0]
+    which = [True] * len(jaxpr.outvars) if wanted is None else wanted
+    equations, live = jaxpr.eqns, set[Any]()
+    if wanted is not None:
+        equations, live = needed(jaxpr, wanted, inside=True)
     for equation in equations:
-        out = apply(equation, [read(v) for v in equation.invars])
+        values = [read(v) for v in equation.invars]
+        lacks = wanted is not None and any(value is None for value in values)
+        inner = called(equation) if lacks else None
+        if inner is not None:
+            used = [v in live for v in equation.outvars]
+            made = iter(evaluate(inner, values, apply, used))
+            out: Any = [next(made) if use else None for use in used]
+        else:
+            out = apply(equation, values)
         env.update(zip(equation.outvars, out, strict=True))
-    return [read(v) for v, want in zip(jaxpr.outvars, wanted, strict=True) if want]
+    return [read(v) for v, want in zip(jaxpr.outvars, which, strict=True) if want]

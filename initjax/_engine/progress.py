@@ -10,7 +10,7 @@ from .execute import Report
 
 @contextlib.contextmanager
 def bar(arrays: int, size: int, caller: str) -> Generator[Report]:
-    """Show how many of the arrays, and of their bytes, are done.
+    """Show how many of the arrays, and of their bytes, are done, and when all will be.
 
     Args:
         caller: Who shows it, for the error.
@@ -31,7 +31,9 @@ def bar(arrays: int, size: int, caller: str) -> Generator[Report]:
         progress.TextColumn("{task.fields[done]}/{task.fields[arrays]} arrays"),
         progress.BarColumn(),
         progress.DownloadColumn(),
+        progress.TransferSpeedColumn(),
         progress.TimeElapsedColumn(),
+        progress.TimeRemainingColumn(),
     )
     with progress.Progress(*columns, transient=True) as shown:
         task = shown.add_task("", total=size, arrays=arrays, done=0)

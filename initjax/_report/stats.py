@@ -12,6 +12,7 @@ import numpy as np
 from jax.core import Tracer
 
 from .._core.values import numeric_dtype
+from .._core.widths import width
 from .._engine.transfer import no_mesh
 from .._errors import Refused
 from .moments import Known, Pending, known_of, of_all_processes, together
@@ -28,10 +29,6 @@ from .spots import Array, Spots, spots
 _FEW = 2**13  # entries of a small array, which is read as it is
 _PART = 2**25  # entries of an array of NumPy that go to a device at once
 _MOST = 2**32  # entries that a block counts
-
-_wide = (  # a context, of one thread
-    jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64  # pyright: ignore[reportAttributeAccessIssue]  # of older jax
-)
 
 
 class Observed(NamedTuple):
@@ -124,10 +121,10 @@ def _of_few(x: Array, where: Spots) -> Pending:
     looked = [Looked(middle, *none, flat[None], flat[where.every][None])]
     mine = np.ones((1, len(where.every)), bool)
 
-    def known() -> list[Looked]:
+    def run() -> list[Looked]:
         return looked
 
-    return Pending(where, [x.size], mine, known, known, True, x.dtype)
+    return Pending(where, [x.size], mine, run, run, True, x.dtype)
 
 
 def _of_one(x: jax.Array, where: Spots, is_whole: bool, threads: Executor) -> Pending:
@@ -135,7 +132,7 @@ def _of_one(x: jax.Array, where: Spots, is_whole: bool, threads: Executor) -> Pe
     wide = jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]  # flags are set at run time
 
     def run(careful: bool = True) -> list[Looked]:
-        with _wide(wide):  # a thread has flags of its own
+        with width(wide):
             return [jax.block_until_ready(look(x, careful=careful, loops=_loops(x)))]
 
     mine = np.ones((1, len(where.every)), bool)

@@ -69,12 +69,12 @@ def _fill(
         ones = [fillings[i] for i in groups[way]]
         keys = [words[i] for i in groups[way]]
         if way.kernel is None and not way.constant:
-            run = functools.partial(_run, programs[way].result())
+            run = functools.partial(run_program, programs[way].result())
             made: Iterable[jax.Array] = map(run, ones, keys)
         else:
             homes = [] if way.kernel else list(map(_constant, ones))
             if way.kernel is not None:
-                targets = list(map(_target, ones, keys))
+                targets = list(map(target_of, ones, keys))
                 homes = blocks.draw(kernels[way].result(), way.rows, targets, threads)
             wanted = [(one.shape, one.recipe.sharding) for one in ones]
             made = blocks.placed(homes, wanted)
@@ -86,7 +86,8 @@ def _fill(
     return results
 
 
-def _run(run: Any, one: Filling, words: Any) -> jax.Array:
+def run_program(run: Any, one: Filling, words: Any) -> jax.Array:
+    """Return what an executable makes of a key's words."""
     recipe = one.recipe
     x = run(*put(run, (words, *one.numbers)))
     return moved(x, recipe.sharding) if recipe.moves else x
@@ -98,7 +99,7 @@ def _constant(one: Filling) -> list[blocks.Host]:
     return blocks.full(one.shape, value, one.recipe.sharding)
 
 
-def _target(one: Filling, words: Any) -> blocks.Target:
+def target_of(one: Filling, words: Any) -> blocks.Target:
     """Return what a kernel draws: the key of each member, folded with a path."""
     recipe, keys, numbers = one.recipe, np.asarray(words), one.numbers
     if recipe.has_path:

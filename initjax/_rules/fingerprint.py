@@ -73,8 +73,8 @@ class Part(NamedTuple):
     is_whole: bool = True
 
 
-def _part(name: str, x: Any) -> Part:
-    """Start to hash the blocks of an array that this process holds."""
+def check_array(name: str, x: Any) -> None:
+    """Refuse what has no bits, or no numbers."""
     if isinstance(x, jax.ShapeDtypeStruct):
         raise Refused(f"{name!r} is only a shape; give arrays.")
     if isinstance(x, Tracer):
@@ -83,6 +83,11 @@ def _part(name: str, x: Any) -> Part:
         raise Refused(f"{name!r} has been deleted or donated; give arrays.")
     if not isinstance(x, jax.Array) and numeric_dtype(x.dtype) is None:
         raise Refused(f"{name!r} has the dtype {x.dtype}, no numbers; leave it out.")
+
+
+def _part(name: str, x: Any) -> Part:
+    """Start to hash the blocks of an array that this process holds."""
+    check_array(name, x)
     if not isinstance(x, jax.Array):  # its words are NumPy's, as JAX may narrow it
         return Part(_sums(_planes(np.asarray(x)), whole=x.shape)[None])
     if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):

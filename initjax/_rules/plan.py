@@ -17,6 +17,7 @@ from jax.sharding import Sharding
 
 from .._core.config import to_plain
 from .._core.initializer import Initializer
+from .._core.page import write
 from .._core.promise import Law
 from .._core.tables import human_bytes, paragraph
 from .._errors import Refused, shown
@@ -24,6 +25,7 @@ from .._fans.declaration import Declaration
 from .._fans.fans import Fans
 from .assign import Assigned, rule_name
 from .init_tree import Order, ordered
+from .page import plan_page
 from .paths import read_tree
 from .patterns import choose
 from .plan_file import read_plan
@@ -106,6 +108,23 @@ class TreePlan:
             }
         )
 
+    def to_html(self, path: Any = None) -> str:
+        """Return the plan as a page of HTML that needs nothing else.
+
+        A row for each leaf; a click on a head sorts, a leaf opens to say why.
+
+        Args:
+            path: Where to write it too; None writes nothing.
+
+        Raises:
+            OSError: The file cannot be written.
+            TypeError: The path is none.
+        """
+        try:
+            return write(plan_page(self.rows, self._totals).html(), path)
+        except Refused as refused:
+            raise refused.at("TreePlan.to_html") from None
+
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Return the plan that `to_json` wrote; nothing in it is evaluated.
@@ -145,6 +164,16 @@ class TreePlan:
         """Return the same for a notebook."""
         tables = rows_table(self.rows).html(), rules_table(self.rows).html()
         return "".join([*tables, paragraph(self._sum)])
+
+    @property
+    def _totals(self) -> dict[str, str]:
+        return {
+            "leaves": f"{len(self.rows):,}",
+            "parameters": f"{self.parameters:,}",
+            "bytes": human_bytes(self.bytes),
+            "programs": str(self.compiled),
+            "fingerprint": self.fingerprint,
+        }
 
     @property
     def _sum(self) -> str:

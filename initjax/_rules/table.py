@@ -70,9 +70,9 @@ def rows_table(rows: Sequence[PlanRow]) -> Table:
             "x".join(map(str, alike[0].shape)) or "-",
             alike[0].dtype,
             _law(alike[0]),
-            "+".join(_short(f.fan_in) for f in alike[0].fans) or "-",
-            "+".join(_short(f.fan_out) for f in alike[0].fans) or "-",
-            _number(alike[0].std),
+            "+".join(short(f.fan_in) for f in alike[0].fans) or "-",
+            "+".join(short(f.fan_out) for f in alike[0].fans) or "-",
+            number_text(alike[0].std),
             alike[0].way,
         )
         for alike in groups
@@ -96,14 +96,14 @@ def rules_table(rows: Sequence[PlanRow]) -> Table:
 
 def explained(row: PlanRow) -> str:
     """Return what a leaf gets, and why."""
-    fans = " + ".join(f"({_short(f.fan_in)}, {_short(f.fan_out)})" for f in row.fans)
+    fans = " + ".join(f"({short(f.fan_in)}, {short(f.fan_out)})" for f in row.fans)
     lines = [
         f"{row.path}: {row.dtype}{list(row.shape)}, {human_bytes(row.bytes)}, "
         f"in {row.shards} shard{'s' * (row.shards > 1)}",
         f"  rule    {row.rule}",
         f"  law     {_law(row)}",
         f"  fans    {f'{fans} (in, out), by ' * bool(fans)}{row.fans_from}",
-        f"  entries mean {_number(row.mean)}, std {_number(row.std)}",
+        f"  entries mean {number_text(row.mean)}, std {number_text(row.std)}",
         f"  stream  fold_in_path(key, {', '.join(map(repr, row.stream))})",
         f"  way     {row.way}",
     ]
@@ -128,7 +128,7 @@ def _law(row: PlanRow) -> str:
 
 
 def law_text(law: Any) -> str:
-    """Return what makes a leaf, for people: short, without its fans."""
+    """Return a law as text, without its fans; of a law of laws what tells it apart."""
     if not isinstance(law, Initializer):
         return getattr(law, "__qualname__", repr(law))
     if not isinstance(law, Wrapper):
@@ -154,9 +154,11 @@ def _brief(x: Any) -> str:
     return f"{len(x)} scales" if isinstance(x, tuple) and len(x) > 2 else str(x)
 
 
-def _short(fan: float) -> str:
+def short(fan: float) -> str:
+    """Return a fan as text."""
     return str(fan) if isinstance(fan, int) else f"{fan:.4g}"
 
 
-def _number(x: complex | None) -> str:
+def number_text(x: complex | None) -> str:
+    """Return a promised number as text."""
     return "?" if x is None else f"{x:.4g}"

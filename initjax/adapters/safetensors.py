@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._core.file_dtypes import FILE_DTYPES
 from .._errors import Refused, shown
+from .._report.tensors import File, Host, mapped
 from .._rules.paths import Leaf, Tree, read_tree
 from .extras import listed, needs, place_of
 
 with needs("safetensors", "safetensors", "safetensors"):
-    import safetensors
     import safetensors.numpy as files
 
 __all__ = ["load", "save"]
-
-File = str | os.PathLike[str]
-Host = np.ndarray[Any, Any]
-
-# what a file calls them; NumPy reads the 8-bit floats by no other way than ours
-_DTYPES = {
-    **{f"F{n}": f"float{n}" for n in (16, 32, 64)},
-    **{f"I{n}": f"int{n}" for n in (8, 16, 32, 64)},
-    **{f"U{n}": f"uint{n}" for n in (8, 16, 32, 64)},
-    **{"BF16": "bfloat16", "BOOL": "bool", "C64": "complex64"},
-    **{"F8_E4M3": "float8_e4m3fn", "F8_E4M3FNUZ": "float8_e4m3fnuz"},
-    **{"F8_E5M2": "float8_e5m2", "F8_E5M2FNUZ": "float8_e5m2fnuz"},
-    **{"F8_E8M0": "float8_e8m0fnu"},
-}
 
 
 def save(tree: Any, path: File, *, metadata: Mapping[str, str] | None = None) -> None:
@@ -93,7 +79,7 @@ def load(
     try:
         tree = read_tree(like, shardings)
         leaves = {_name(leaf): leaf for leaf in tree.leaves}
-        found = _found([path] if isinstance(path, (str, os.PathLike)) else path)
+        found = mapped([path] if isinstance(path, (str, os.PathLike)) else path)
         _check_names(leaves, found, strict)
         both = {name: leaf for name, leaf in leaves.items() if name in found}
         made = {leaf.place: _array(n, leaf, found[n]) for n, leaf in both.items()}
@@ -119,7 +105,7 @@ def _tensors(tree: Tree) -> dict[str, Host]:
     tensors: dict[str, Host] = {}
     for leaf in tree.leaves:
         value = tree.values[leaf.place]
-        if leaf.dtype.name not in _DTYPES.values():
+        if leaf.dtype.name not in FILE_DTYPES.values():
             raise Refused(
                 f"{leaf.name!r} is {leaf.dtype.name}, which files of tensors do not "
                 "have; convert it first, with astype."
@@ -133,31 +119,6 @@ def _tensors(tree: Tree) -> dict[str, Host]:
             )
         tensors[_name(leaf)] = np.asarray(value, order="C")
     return tensors
-
-
-def _found(paths: Sequence[File]) -> dict[str, Host]:
-    """Return the tensors of files by name, in memory that is read when looked at."""
-    found: dict[str, Host] = {}
-    for path in paths:
-        try:
-            with safetensors.safe_open(path, framework="np"):  # it checks the file
-                raw = np.memmap(path, np.uint8, "r")
-        except safetensors.SafetensorError as error:
-            raise Refused(
-                f"{os.fspath(path)} is no safetensors file: {error}"
-            ) from None
-        start = 8 + int.from_bytes(raw[:8].tobytes(), "little")
-        header = cast("dict[str, Any]", json.loads(raw[8:start].tobytes()))
-        header.pop("__metadata__", None)
-        for name, row in header.items():
-            if row["dtype"] not in _DTYPES:
-                raise Refused(f"{name!r} is {row['dtype']}, which JAX does not have.")
-            if name in found:
-                raise Refused(f"two files have {name!r}; give one of them.")
-            begin, end = row["data_offsets"]
-            flat = raw[start + begin : start + end].view(_DTYPES[row["dtype"]])
-            found[name] = flat.reshape(row["shape"])
-    return found
 
 
 def _check_names(

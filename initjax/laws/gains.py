@@ -10,12 +10,12 @@ from collections.abc import Callable, Generator
 from typing import Any, Literal
 
 import jax
-import jax.experimental
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
 from .._core.fields import choice, number
+from .._core.widths import width
 from .._errors import Refused, shown
 
 Of = Literal["second_moment", "derivative"]
@@ -199,9 +199,7 @@ def _values(function: Function, of: str | None, points: Any) -> Any:
 @contextlib.contextmanager
 def _float64() -> Generator[None]:
     """Compute in float64, with functions that were written for float32 too."""
-    new = hasattr(jax, "enable_x64")
-    wide = jax.enable_x64(True) if new else jax.experimental.enable_x64()  # pyright: ignore[reportAttributeAccessIssue]  # of older jax
-    with wide, jax.numpy_dtype_promotion("standard"):
+    with width(True), jax.numpy_dtype_promotion("standard"):
         yield
 
 
