@@ -9,12 +9,11 @@ from typing import Any, NamedTuple, Self
 
 import jax
 import numpy as np
-from jax.core import Tracer
 
-from .._core.values import numeric_dtype
 from .._core.widths import width
 from .._engine.transfer import no_mesh
 from .._errors import Refused
+from .._rules.fingerprint import check_array
 from .moments import Known, Pending, known_of, of_all_processes, together
 from .passes import (
     Looked,
@@ -86,14 +85,7 @@ NOTHING = Observed(
 
 def check(name: str, x: Any) -> None:
     """Refuse what is no array of numbers."""
-    if isinstance(x, jax.ShapeDtypeStruct):
-        raise Refused(f"{name!r} is only a shape; give arrays.")
-    if isinstance(x, Tracer):
-        raise Refused(f"{name!r} is traced; give arrays.")
-    if isinstance(x, jax.Array) and x.is_deleted():
-        raise Refused(f"{name!r} has been deleted or donated; give arrays.")
-    if numeric_dtype(x.dtype) is None:
-        raise Refused(f"{name!r} has the dtype {x.dtype}, no numbers; leave it out.")
+    check_array(name, x)
     if isinstance(x, jax.Array) and math.prod(x.sharding.shard_shape(x.shape)) >= _MOST:
         raise Refused(f"{name!r} has {_MOST} entries or more on a device; shard it.")
 
