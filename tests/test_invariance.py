@@ -69,7 +69,8 @@ def check(cases, actual, expected, where):
 
 
 SPECS = [("a", "b"), (("b", "a"), None), (None, ("a", "b"))]
-DTYPES = [*FLOATS[:5], COMPLEX[0]]  # not every narrow one: all go through float32
+# not every narrow one: all go through float32
+DTYPES = [dtype for dtype in FLOATS[:5] if dtype != "float16"] + [COMPLEX[0]]
 
 
 def shardings_of(dtype):
@@ -242,7 +243,7 @@ def test_traced_numbers_draw_what_numbers_do(name):
     fans = [fan for fan in DECLARED if fits(dataclasses.replace(law(0.3), fan=fan))]
     assert fans  # some fit stacked parts alone
     if len(fans) > 4:  # laws take turns
-        fans = fans[[*TRACED].index(name) % 3 :: 3]
+        fans = fans[[*TRACED].index(name) % 4 :: 4]
     dtype = "bfloat16" if " of " in name else "float32"
 
     def draw(s):

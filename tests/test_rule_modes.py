@@ -59,7 +59,6 @@ def flag(name):
 MODES = {
     "disable_jit": jax.disable_jit,
     "debug_nans": lambda: flag("jax_debug_nans"),
-    "debug_infs": lambda: flag("jax_debug_infs"),
     "check_tracer_leaks": jax.checking_leaks,
     "transfer_guard": lambda: jax.transfer_guard("disallow"),
 }
