@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from .._core.page import (
     write,
 )
 from .._errors import Refused
+from .terminal import verdict
 
 if TYPE_CHECKING:  # rows call this
     from .rows import Report, ReportRow
@@ -34,7 +34,7 @@ def report_page(report: Report) -> str:
     table = [*_TABLE, *_SINGULAR * asked]
     return Page(
         "initjax report",
-        _verdict(report),
+        (verdict(report), report.ok),
         {
             "weights": f"{len(rows):,}",
             "parameters": f"{sum(map(_size, rows)):,}",
@@ -65,15 +65,6 @@ _PROMISED = (
     "the two are apart."
 )
 _ALIKE = "What was observed. Nothing was promised; a law is the one most alike."
-
-
-def _verdict(report: Report) -> tuple[str, bool]:
-    if report.ok:
-        return "Nothing is wrong.", True
-    kinds = Counter(finding.kind for _, finding in report.findings)
-    ill = sum(bool(row.findings) for row in report.rows)
-    found = ", ".join(f"{kind} {count:,}" for kind, count in kinds.most_common())
-    return f"{ill:,} of {len(report.rows):,} weights are wrong: {found}.", False
 
 
 def _size(row: ReportRow) -> int:
