@@ -1,25 +1,53 @@
-"""The pages of docs/ run from top to bottom, each as one program."""
+"""README and the pages of docs/ run from top to bottom, and show what they print."""
 
-from pathlib import Path
+import re
+import tomllib
 
+import pages
 import pytest
+from pages import PAGES, ROOT, blocks
+from tools import VERSION
 
-PAGES = sorted((Path(__file__).parents[1] / "docs").rglob("*.md"))
-
-
-def program(text):
-    """The Python of a page, on its own lines, so that a traceback has the page's."""
-    lines, inside = [], False
-    for line in text.splitlines():
-        fence = line.startswith("```")
-        inside = line == "```python" if fence else inside
-        lines.append(line if inside and not fence else "")
-    return "\n".join(lines)
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+RUN = [page for page in PAGES if re.search("```(python|console)", page.read_text())]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_a_page_runs(page, tmp_path, monkeypatch, as_frameworks_expect):
+@pytest.mark.parametrize("page", RUN, ids=lambda page: page.stem)
+def test_a_page_runs(page, tmp_path, monkeypatch, as_frameworks_expect, registry):
+    """Outputs are those of the newer jax: older ones compile other programs."""
     monkeypatch.chdir(tmp_path)
-    code = program(page.read_text())
-    assert code.strip()
-    exec(compile(code, str(page), "exec"), {"__name__": "__main__"})
+    pages.run(page, compare=VERSION >= (0, 9))
+
+
+@pytest.mark.parametrize(
+    ("shown", "printed", "like"),
+    [
+        ("a\nb", "a  \nb\n", True),
+        ("a\nb", "a\nc", False),
+        ("a\n...\nz", "a\nb\nc\nz", True),
+        ("a ... c", "a b c", True),
+        ("a\n...", "b\nc", False),
+        ("1.5", "1x5", False),
+    ],
+)
+def test_a_wrong_output_would_be_seen(shown, printed, like):
+    assert pages.is_like(shown, printed) is like
+
+
+SHELL = [
+    pytest.param(block.text, id=f"{page.stem}-{block.line}")
+    for page in PAGES
+    for block in blocks(page.read_text())
+    if block.language == "sh"
+]
+
+
+@pytest.mark.parametrize(
+    "text", [t for _, t in SHELL], ids=[where for where, _ in SHELL]
+)
+def test_what_a_shell_block_names_is_there(text):
+    """Extras, scripts and files of the repository; what it does is for a shell."""
+    for extras in re.findall(r"(?:initjax|\.)\[([\w,-]+)\]", text):
+        assert {*extras.split(",")} <= {*PROJECT["optional-dependencies"]}
+    for path in re.findall(r"(?:\.ci|benchmarks|examples|tests|docs)/[\w./-]+", text):
+        assert (ROOT / path).exists(), path

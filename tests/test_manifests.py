@@ -15,7 +15,7 @@ import initjax as ij
 from initjax import Rules
 from initjax._checkpoints.hugging_face import manifest_of_config, recipe_of_config
 
-PAGE = Path(__file__).parents[1] / "docs" / "checkpoint-files.md"
+PAGE = Path(__file__).parents[1] / "docs" / "how-to" / "checkpoint-files.md"
 
 
 def struct(*shape, dtype="float32"):

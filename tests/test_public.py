@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 import readme_laws
-from test_docs import program
 
 import initjax
 
@@ -263,14 +262,6 @@ def test_another_package_or_a_backend_would_be_seen():
 def test_readmes_table_of_laws_is_made_of_the_classes():
     """`python tests/readme_laws.py` writes it anew."""
     assert readme_laws.written(README := (ROOT / "README.md").read_text()) == README
-
-
-def test_the_readme_runs_from_top_to_bottom(tmp_path, monkeypatch):
-    """As one program, without key reuse; a traceback has the README's line numbers."""
-    code = program((ROOT / "README.md").read_text())
-    monkeypatch.chdir(tmp_path)
-    done = run(code, JAX_DEBUG_KEY_REUSE="1")
-    assert done.returncode == 0, done.stderr
 
 
 def test_the_version_is_that_of_the_project():

@@ -1,0 +1,1 @@
+"""MkDocs hook: a page for every law, made of the classes."""
