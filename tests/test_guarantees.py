@@ -20,7 +20,7 @@ SECTIONS = dict(
 )
 
 
-def tests_in(path):
+def functions_of(path):
     """The functions of a file of tests."""
     tree = ast.parse(path.read_text())
     return {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
@@ -29,7 +29,7 @@ def tests_in(path):
 @pytest.mark.parametrize(("path", "test"), NAMED)
 def test_a_test_that_a_page_names_is_there(path, test):
     assert test.startswith("test_")
-    assert test in tests_in(ROOT / path)
+    assert test in functions_of(ROOT / path)
 
 
 def test_all_nine_guarantees_are_on_the_page():
