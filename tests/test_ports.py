@@ -11,10 +11,10 @@ import os
 import re
 
 import jax
-import jax.nn.initializers as theirs
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.nn import initializers
 from pages import ROOT, blocks
 from tools import assert_moments, assert_same_bits, root
 
@@ -52,8 +52,8 @@ def names(cells, module):
     }
 
 
-def evaluate(code, **names):
-    return eval(code, {"ij": ij, "jax": jax, "np": np, "presets": presets} | names)
+def evaluate(code, **known):
+    return eval(code, {"ij": ij, "np": np, "presets": presets} | known)
 
 
 def public(module):
@@ -64,17 +64,17 @@ def public(module):
 
 JAX = rows("how-to/from-jax.md", "Every name", 3)
 SHAPE = (3, 3, 6, 8)  # a kernel of which every law of JAX makes one
-PROTOCOL = theirs.Initializer
+PROTOCOL = initializers.Initializer
 
 
 def test_every_name_of_jax_has_a_row():
-    assert names(JAX, "initializers") == public(theirs)
+    assert names(JAX, "initializers") == public(initializers)
 
 
 @pytest.fixture(scope="module")
 def drawn_by_jax():
     """What every row's old line draws: together, they compile their bits once."""
-    lines = {row[0][0]: evaluate(*row[0], initializers=theirs) for row in JAX}
+    lines = {row[0][0]: evaluate(*row[0], initializers=initializers) for row in JAX}
     draws = {line: init for line, init in lines.items() if init is not PROTOCOL}
     with jax.debug_key_reuse(False):
         arrays = jax.jit(
