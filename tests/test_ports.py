@@ -53,7 +53,7 @@ def names(cells, module):
 
 
 def evaluate(code, **known):
-    return eval(code, {"ij": ij, "np": np, "presets": presets} | known)
+    return eval(code, {"ij": ij, "np": np, "init": presets.torch} | known)
 
 
 def public(module):
@@ -109,6 +109,10 @@ def keras(as_frameworks_expect):
     return pytest.importorskip("keras")
 
 
+def in_keras(old, keras):
+    return evaluate(*old, keras=keras, initializers=keras.initializers)
+
+
 def bare(node):
     """A config without what is None; a generator is its seed."""
     if isinstance(node, dict) and node.get("class_name") == "SeedGenerator":
@@ -122,19 +126,19 @@ def test_every_name_of_keras_has_a_row(keras):
     """All 62 strings of Keras 2 and 3, each once."""
     strings = [name for row in KERAS for name in row[2]]
     assert len(strings) == len({*strings}) == 62
-    listed = {*strings} | names(KERAS + FUNCTIONS, "keras.initializers")
+    listed = {*strings} | names(KERAS + FUNCTIONS, "initializers")
     assert public(keras.initializers) <= listed
     assert {*keras.src.initializers.ALL_OBJECTS_DICT} <= {*strings}
 
 
 @pytest.mark.parametrize(("old", "law", "strings"), cases(KERAS))
 def test_a_row_of_keras_is_saved_alike(keras, old, law, strings):
-    theirs, ours = evaluate(*old, keras=keras), evaluate(*law)
+    theirs, ours = in_keras(old, keras), evaluate(*law)
     kind = theirs if isinstance(theirs, type) else type(theirs)
-    in_keras = keras.src.initializers.ALL_OBJECTS_DICT
+    known = keras.src.initializers.ALL_OBJECTS_DICT
     for name in strings:
         assert ij.get(name) == (ours if isinstance(ours, type) else type(ours))()
-        assert "V2" in name or in_keras[name] is kind
+        assert "V2" in name or known[name] is kind
     if theirs is kind:
         return
     node = json.loads(json.dumps(ij.serialize(ours, form="keras3")))
@@ -150,7 +154,7 @@ def test_a_row_of_keras_is_saved_alike(keras, old, law, strings):
 @pytest.mark.parametrize(("old", "law", "_"), cases(RANDOM))
 def test_a_law_under_keras_s_key_draws_keras_s_numbers(keras, old, law, _):
     """Up to the last bits; Orthogonal where it is by QR, too."""
-    theirs, ours = evaluate(*old, keras=keras), evaluate(*law)
+    theirs, ours = in_keras(old, keras), evaluate(*law)
     theirs = type(theirs).from_config(theirs.get_config() | {"seed": 3})
     by = {"method": "qr"} if hasattr(ours, "method") else {}
     ours = dataclasses.replace(ours, seed=None, **by)
@@ -167,7 +171,7 @@ def plain(x, keras):
 
 @pytest.mark.parametrize(("old", "new"), cases(FUNCTIONS))
 def test_a_function_of_keras_gives_the_same(keras, old, new):
-    theirs, ours = evaluate(*old, keras=keras), evaluate(*new)
+    theirs, ours = in_keras(old, keras), evaluate(*new)
     assert plain(theirs, keras) == plain(ours, keras)
 
 
