@@ -42,9 +42,7 @@ SHELL = [
 ]
 
 
-@pytest.mark.parametrize(
-    "text", [t for _, t in SHELL], ids=[where for where, _ in SHELL]
-)
+@pytest.mark.parametrize("text", SHELL)
 def test_what_a_shell_block_names_is_there(text):
     """Extras, scripts and files of the repository; what it does is for a shell."""
     for extras in re.findall(r"(?:initjax|\.)\[([\w,-]+)\]", text):
