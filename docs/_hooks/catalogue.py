@@ -62,8 +62,12 @@ KINDS = {
     "complex": "complex64",
 }
 SIGNS = [(r"\bsqrt\(", "√("), ("<=", "≤"), (">=", "≥"), (r"\^2\b", "²")]
-# laws with values that integers hold, where those of the pictures are fractions
-WHOLE = {"Constant": ij.Constant(1), "RandomUniform": ij.RandomUniform(0, 2)}
+# laws that fill more dtypes than the ones that are shown
+FULLER = {
+    "Constant": ij.Constant(1),
+    "RandomUniform": ij.RandomUniform(0, 2),
+    "Sum": ij.Sum([ij.RandomNormal(), ij.Ones()]),
+}
 
 
 def law_classes() -> dict[str, Any]:
@@ -139,7 +143,7 @@ def fills(law: Any) -> list[str]:
     kinds = []
     for kind, dtype in KINDS.items():
         try:
-            WHOLE.get(law.__name__, init)._make(shape, np.dtype(dtype))
+            FULLER.get(law.__name__, init)._make(shape, np.dtype(dtype))
         except (Refused, TypeError, ValueError):
             continue
         kinds.append(kind)
