@@ -160,7 +160,10 @@ def shown_in(name):
     if hasattr(module_of(name), "__all__"):  # then what is imported is shown too
         nodes = [node for one in body for node in ast.walk(one)]
         shown |= {node.asname or node.name for node in nodes if is_import(node)}
-    return shown | {*re.findall(r"`(\w+)`", BELOW[f"initjax.{name}"])}
+    below = BELOW[f"initjax.{name}"]
+    if listed := re.search(r"members: \[(.*)\]", below):
+        shown = {*listed[1].split(", ")}
+    return shown | {*re.findall(r"`(\w+)`", below)}
 
 
 @pytest.mark.parametrize("name", [m for m in MODULES if m not in DOORS])

@@ -8,7 +8,6 @@ called elsewhere from calling `initjax.presets` and `initjax.nn`, its picture fr
 from __future__ import annotations
 
 import ast
-import dataclasses
 import functools
 import importlib.util
 import inspect
@@ -98,17 +97,6 @@ def plain(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def signature(law: Any) -> str:
-    """The call, with the arguments that have a place."""
-    fields = [f for f in dataclasses.fields(law) if f.init and not f.kw_only]
-    shown = [
-        f.name if f.default is dataclasses.MISSING else f"{f.name}={f.default!r}"
-        for f in fields
-        if f.name not in ("seed", "_")
-    ]
-    return f"{law.__name__}({', '.join(shown)})"
-
-
 def entries(law: Any) -> str:
     """What the docstring's first line says before mean and standard deviation."""
     line = inspect.cleandoc(law.__doc__).splitlines()[0]
@@ -159,8 +147,8 @@ def shown_of(law: Any) -> list[Any]:
 def row(law: Any) -> str:
     """One law's row."""
     dtypes = ", ".join(fills(law)) or "as its law"
-    call = f"[`{signature(law)}`]({law.__name__}.md)"
-    cells = [call, entries(law), *moments(law), dtypes, source(law)]
+    name = f"[`{law.__name__}`]({law.__name__}.md)"
+    cells = [name, entries(law), *moments(law), dtypes, source(law)]
     return f"| {' | '.join(cells)} |"
 
 
@@ -405,15 +393,15 @@ def page(name: str) -> str:
         f"{caption(init, shape, how)}\n"
         for (init, shape, how), file in zip(shown, picture_names(law), strict=True)
     ]
+    spellings = [one for one in identifiers(law) if one.islower()] or [name]
     lines = ["| | |", "|---|---|"]
     lines += [f"| {key} | {text} |" for key, text in rows.items() if text]
     parts = [
-        "---\nsearch:\n  boost: 2\n---\n",
         f"# {name}\n",
         f"{first}.\n",
         *pictures,
         "\n".join(lines) + "\n",
-        "## Names in other libraries\n",
+        f"## Names: {', '.join(spellings)}\n",
         names_table(law) + "\n",
         f"::: initjax.{name}\n",
     ]
