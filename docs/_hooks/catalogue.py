@@ -176,6 +176,9 @@ NEEDED: dict[str, Any] = {
 }
 
 
+OTHERS = "The same name, another law:"
+
+
 class Peer(NamedTuple):
     """A name of another library, how it was called, and the law that it makes."""
 
@@ -289,34 +292,33 @@ def flat(name: str) -> str:
 def names_table(cls: Any) -> str:
     """What the law is called elsewhere, and what else is called so."""
     known = ", ".join(f'`"{name}"`' for name in identifiers(cls))
-    lines = [f"`ij.get` takes {known}.", ""]
+    lines = [f"`ij.get` takes {known}."]
     own = [peer for peer in peers() if is_of(peer.law, cls)]
     spelled = {flat(name) for name in identifiers(cls)}
-    others = [
-        peer for peer in peers() if flat(peer.name) in spelled and peer not in own
-    ]
+    others = [p for p in peers() if flat(p.name) in spelled and p not in own]
     if own:
-        lines += ["| library | call | makes |", "|---|---|---|"]
-        lines += [peer_row(peer) for peer in own]
+        lines.append(calls_table(own))
     if others:
-        lines += ["", "The same name, another law:", ""]
-        lines += ["| library | call | makes |", "|---|---|---|"]
-        lines += [peer_row(peer) for peer in others]
+        lines += [OTHERS, calls_table(others)]
+    return "\n\n".join(lines)
+
+
+def calls_table(found: list[Peer]) -> str:
+    """Names of other libraries, a row for each law that they make."""
+    rows: dict[str, list[str]] = {}
+    for peer in found:
+        call = f"`{peer.library}.{peer.call}`"
+        linked = f"[{call}][{peer.place}]" if peer.place else call
+        rows.setdefault(written(peer.law), []).append(linked)
+    lines = ["| law | in other libraries |", "|---|---|"]
+    lines += [f"| `{law}` | {'<br>'.join(calls)} |" for law, calls in rows.items()]
     return "\n".join(lines)
-
-
-def peer_row(peer: Peer) -> str:
-    """One name of another library."""
-    call = f"`{peer.call}`"
-    if peer.place:
-        call = f"[{call}][{peer.place}]"
-    return f"| `{peer.library}` | {call} | `{written(peer.law)}` |"
 
 
 def written(law: Any) -> str:
     """A law as it is written, with numbers of six digits, cut where it is long."""
     text = example().title(law, most=90)
-    return re.sub(r"\d+\.\d{7,}", lambda found: f"{float(found[0]):.6g}", text)
+    return re.sub(r"\d+\.\d{7,}", lambda n: str(round(float(n[0]), 6)), text)
 
 
 # -- the pages -------------------------------------------------------------------------
@@ -424,8 +426,10 @@ def names_of_all() -> str:
     rows = ["| name | what it is |", "|---|---|"]
     for name in ij.__all__:
         said = inspect.cleandoc(getattr(ij, name).__doc__).partition("\n\n")[0]
-        said = plain(said).removeprefix("Return ")
-        rows.append(f"| [`{name}`][initjax.{name}] | {said[:1].upper()}{said[1:]} |")
+        if said.startswith("Return "):
+            said = said.removeprefix("Return ")
+            said = said[:1].upper() + said[1:]
+        rows.append(f"| [`{name}`][initjax.{name}] | {plain(said)} |")
     return "\n".join(rows)
 
 
