@@ -6,6 +6,7 @@ import inspect
 import itertools
 import re
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 from pages import ROOT
@@ -15,6 +16,10 @@ import initjax as ij
 
 CATALOGUE = hook()
 LAWS = CATALOGUE.law_classes()
+MARKS = {
+    CATALOGUE.INDEX: (CATALOGUE.LAWS, CATALOGUE.GALLERY),
+    CATALOGUE.REFERENCE: (CATALOGUE.NAMES,),
+}
 REFERENCE = sorted((ROOT / "docs" / "reference").glob("*.md"))
 
 
@@ -112,6 +117,25 @@ def test_a_picture_is_made_of_real_draws(name):
     assert CATALOGUE.picture(*shown[0]).startswith(b"\x89PNG")
 
 
+def test_the_site_has_the_pages_and_the_tables():
+    """What MkDocs asks of the hook, but for files."""
+    nav = [{"Catalogue": [CATALOGUE.INDEX]}, {"Benchmarks": "benchmarks.md"}]
+    config = SimpleNamespace(nav=nav)
+    for _ in range(2):  # again, when the site is served
+        CATALOGUE.on_config(config)
+    (first, *groups), last = nav[0]["Catalogue"], nav[1]
+    assert (first, last) == (CATALOGUE.INDEX, {"Benchmarks": "benchmarks.md"})
+    listed = [page for group in groups for pages in group.values() for page in pages]
+    assert sorted(listed) == sorted(f"catalogue/{name}.md" for name in LAWS)
+    for path, marks in MARKS.items():
+        text = (ROOT / "docs" / path).read_text()
+        assert all(text.count(mark) == 1 for mark in marks)
+        page = SimpleNamespace(file=SimpleNamespace(src_uri=path))
+        made = CATALOGUE.on_page_markdown(text, page)
+        assert not any(mark in made for mark in marks)
+        assert CATALOGUE.row(LAWS["Ones"]) in made or "`Ones`" in made
+
+
 # -- the reference ---------------------------------------------------------------------
 
 ENTRY = re.compile(r"^::: ([\w.]+)$", re.MULTILINE)
@@ -182,9 +206,3 @@ def test_a_name_that_is_passed_on_counts_as_public():
 def test_the_list_of_names_has_all_of_them():
     listed = re.findall(r"^\| \[`(\w+)`\]", CATALOGUE.names_of_all(), re.MULTILINE)
     assert listed == ij.__all__
-    for path, marks in {
-        CATALOGUE.INDEX: (CATALOGUE.LAWS, CATALOGUE.GALLERY),
-        CATALOGUE.REFERENCE: (CATALOGUE.NAMES,),
-    }.items():
-        text = (ROOT / "docs" / path).read_text()
-        assert all(text.count(mark) == 1 for mark in marks)

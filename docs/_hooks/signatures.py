@@ -34,6 +34,8 @@ class Signatures(griffe.Extension):
                 for parameter in () if function.is_alias else function.parameters:
                     if str(parameter.default) == "MISSING":  # found out by hand
                         parameter.default = None
+            if "__init__" in cls.members and cls.docstring:
+                cls.members["__init__"].docstring = None  # the class says it
             if made := at_runtime(cls):
                 cls.set_member("__init__", init(cls, made))
 
