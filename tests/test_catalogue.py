@@ -101,6 +101,19 @@ def test_a_page_has_the_names_of_other_libraries(law, library, name, is_same):
     assert bool(call.search(others)) is not is_same
 
 
+@pytest.mark.parametrize(
+    ("law", "names"),
+    [
+        ("Masked", ["masked"]),
+        ("RandomNormal", ["random_fourier", "small_init", "wang_init"]),
+        ("HeNormal", []),
+    ],
+)
+def test_a_page_has_the_functions_that_make_the_law(law, names):
+    made = re.findall(r"^- \[`ij\.(\w+)`\]", CATALOGUE.page(law), re.MULTILINE)
+    assert made == names
+
+
 def test_every_function_that_makes_a_law_is_on_its_page():
     """All presets are called: those that need arguments find them in a table."""
     peers = CATALOGUE.peers()

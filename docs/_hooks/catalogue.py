@@ -293,6 +293,8 @@ def names_table(cls: Any) -> str:
     """What the law is called elsewhere, and what else is called so."""
     known = ", ".join(f'`"{name}"`' for name in identifiers(cls))
     lines = [f"`ij.get` takes {known}."]
+    if made := makers(cls):
+        lines.append("Functions that make one:\n\n" + "\n".join(made))
     own = [peer for peer in peers() if is_of(peer.law, cls)]
     spelled = {flat(name) for name in identifiers(cls)}
     others = [p for p in peers() if flat(p.name) in spelled and p not in own]
@@ -301,6 +303,17 @@ def names_table(cls: Any) -> str:
     if others:
         lines += [OTHERS, calls_table(others)]
     return "\n\n".join(lines)
+
+
+def makers(cls: Any) -> list[str]:
+    """The functions of initjax that return the law, as a list."""
+    functions = {name: getattr(ij, name) for name in ij.__all__}
+    return [
+        f"- [`ij.{name}`][initjax.{name}]: {said(function)}"
+        for name, function in functions.items()
+        if inspect.isfunction(function)
+        and inspect.signature(function).return_annotation == cls.__name__
+    ]
 
 
 def calls_table(found: list[Peer]) -> str:
@@ -360,14 +373,14 @@ def caption(law: Any, shape: tuple[int, ...], how: Any) -> str:
 
 def promise(law: Any, shape: tuple[int, ...]) -> str | None:
     """Mean, standard deviation, bounds and fans for a shape, as one sentence."""
-    said = example().promise(law, shape)
-    if said is None:
+    law_of_entry = example().promise(law, shape)
+    if law_of_entry is None:
         return None
-    text = f"mean {number(said.mean)}, standard deviation {number(said.std)}"
-    low, high = number(said.low), number(said.high)
-    text += f", entries from {low} to {high}"
-    if said.fans:
-        text += f", fan_in {said.fans[0]:g}, fan_out {said.fans[1]:g}"
+    mean, std = number(law_of_entry.mean), number(law_of_entry.std)
+    low, high = number(law_of_entry.low), number(law_of_entry.high)
+    text = f"mean {mean}, standard deviation {std}, entries from {low} to {high}"
+    if fans := law_of_entry.fans:
+        text += f", fan_in {fans[0]:g}, fan_out {fans[1]:g}"
     return text
 
 
@@ -379,7 +392,6 @@ def number(x: Any) -> str:
 def page(name: str) -> str:
     """The page of a law."""
     law = law_classes()[name]
-    first = plain(inspect.cleandoc(law.__doc__).partition("\n\n")[0])
     shown = shown_of(law)
     mean, std = moments(law)
     rows = {
@@ -400,7 +412,7 @@ def page(name: str) -> str:
     lines += [f"| {key} | {text} |" for key, text in rows.items() if text]
     parts = [
         f"# {name}\n",
-        f"{first}.\n",
+        f"{said(law)}.\n",
         *pictures,
         "\n".join(lines) + "\n",
         f"## Names: {', '.join(spellings)}\n",
@@ -421,15 +433,18 @@ def gallery() -> str:
     return '<div class="gallery" markdown>\n\n' + "\n".join(links) + "\n\n</div>"
 
 
+def said(x: Any) -> str:
+    """The first paragraph of what it says it is."""
+    text = inspect.cleandoc(x.__doc__).partition("\n\n")[0]
+    text = text.removeprefix("Return ") if inspect.isfunction(x) else text
+    return plain(text)
+
+
 def names_of_all() -> str:
     """Every public name of initjax, with what it says it is."""
     rows = ["| name | what it is |", "|---|---|"]
     for name in ij.__all__:
-        said = inspect.cleandoc(getattr(ij, name).__doc__).partition("\n\n")[0]
-        if said.startswith("Return "):
-            said = said.removeprefix("Return ")
-            said = said[:1].upper() + said[1:]
-        rows.append(f"| [`{name}`][initjax.{name}] | {plain(said)} |")
+        rows.append(f"| [`{name}`][initjax.{name}] | {said(getattr(ij, name))} |")
     return "\n".join(rows)
 
 
