@@ -60,11 +60,12 @@ def test_a_docstring_that_lacks_a_moment_is_refused():
             "HeNormal",
             "0 | √(2 / fan_in) | floats, complex | He et al. 2015",
         ),
-        ("Rademacher", "floats | jax.random.rademacher"),
+        ("Rademacher", "floats | `jax.random.rademacher`"),
         ("RandomUniform", "integers, floats | Keras 2 and 3"),
         ("Zeros", "All entries 0 | 0 | 0 | bool, integers, floats, complex | Keras"),
+        ("Ring", r"on the ring r_min ≤ \|z\| ≤ r_max, phases"),
         ("Ring", "complex | Orvieto et al. 2023"),
-        ("Scaled", "of the law times by | of the law times by | as its law"),
+        ("Scaled", "of the law times `by` | of the law times `by` | as its law"),
     ],
 )
 def test_a_row_says_what_the_class_says(law, cell):

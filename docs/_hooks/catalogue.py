@@ -91,10 +91,12 @@ def groups() -> dict[str, list[str]]:
 
 def plain(text: str) -> str:
     """Docstring to a cell of a table."""
-    text = " ".join(text.replace("`", "").split()).rstrip(".")
+    text = " ".join(text.split()).rstrip(".")
+    if "|" in text:  # which code cannot escape
+        text = text.replace("`", "").replace("|", "\\|")
     for sign, shown in SIGNS:
         text = re.sub(sign, shown, text)
-    return text.replace("|", "\\|")
+    return text
 
 
 def entries(law: Any) -> str:
