@@ -65,78 +65,89 @@ def curves(axes: Any, x: np.ndarray, law: ij.Law | None) -> None:
 
 MANY = (64, 512)
 SQUARE = (96, 96)
-WINDOW = (7, 7, 1, 16)
-EDGE = np.tril(np.ones((24, 24)))
-BAND = np.abs(np.subtract.outer(np.arange(24), np.arange(24))) < 6
+Shown = tuple[Any, tuple[int, ...], Picture]
 # fmt: off
-SHOWN: list[tuple[Any, tuple[int, ...], Picture]] = [
-    (ij.Zeros(), (24, 24), image),
-    (ij.Ones(), (24, 24), image),
-    (ij.Constant(np.linspace(-1, 1, 24)), (24, 24), image),
-    (ij.Identity(), (24, 16), image),
-    (ij.RandomNormal(), MANY, histogram),
-    (ij.RandomUniform(), MANY, histogram),
-    (ij.TruncatedNormal(), MANY, histogram),
-    (ij.VarianceScaling(2.0, distribution="untruncated_normal"), MANY, histogram),
-    (ij.GlorotNormal(), MANY, histogram),
-    (ij.GlorotUniform(), MANY, histogram),
-    (ij.HeNormal(), MANY, histogram),
-    (ij.HeUniform(), MANY, histogram),
-    (ij.LecunNormal(), MANY, histogram),
-    (ij.LecunUniform(), MANY, histogram),
-    # other distributions
-    (ij.Rademacher(), MANY, histogram),
-    (ij.Categorical((-1, 0, 2), (0.5, 0.3, 0.2)), MANY, histogram),
-    (ij.Laplace(), MANY, histogram),
-    (ij.StudentT(3.0), MANY, histogram),
-    (ij.Cauchy(), MANY, histogram),
-    (ij.LogUniform(0.1, 1.0), MANY, histogram),
-    (ij.Chrono(100), (4 * 4096,), histogram),
-    (ij.MambaDt(), MANY, histogram),
-    (ij.Ring(0.6, 0.95, dtype="complex64"), (1024,), plane),
-    # peers' laws
-    (ij.Dirac(), (3, 3, 4, 6), image),
-    (ij.Sparse(0.8), (24, 24), image),
-    (ij.Bilinear(), (8, 8, 1, 1), image),
-    (ij.ConvolutionAware(), (5, 5, 4, 8), image),
-    (ij.Siren(), MANY, histogram),
-    # structures
-    (ij.ZerO(), (16, 32), image),
-    (ij.IDInit(), (12, 32), image),
-    (ij.HiPPO(), (24, 24), image),
-    (ij.HiPPO("legt"), (24, 24), image),
-    (ij.S4D("inv", dtype="complex64"), (64,), plane),
-    (ij.MambaALog(), (1, 16), curves),
-    (ij.Gabor(), (15, 15, 1, 16), image),
-    (ij.DCT(), (4, 4, 1, 16), image),
-    (ij.HaarWavelet(), (4, 4, 1, 16), image),
-    (ij.STFT(), (64, 1, 33), image),
-    (ij.Sinusoidal(), (64, 48), image),
-    (ij.Rotary(), (64, 48), image),
-    (ij.ALiBi(), (8,), curves),
-    (ij.Toeplitz(ij.RandomNormal()), (24, 24), image),
-    (ij.Circulant(ij.RandomNormal()), (24, 24), image),
-    # matrices
-    (ij.Orthogonal(), SQUARE, spectrum),
-    (ij.Orthogonal(), SQUARE, plane),
-    (ij.DeltaOrthogonal(), (3, 3, 4, 4), image),
-    (ij.BlockOrthogonal(), (3, 3, 4, 4), image),
-    (ij.Spectral(distribution="normal"), (128, 64), spectrum),
-    (ij.Mimetic("query"), (24, 24), image),
-    # laws of laws
-    (ij.Scaled(ij.HeNormal(), 0.5), MANY, histogram),
-    (ij.Sum([ij.RandomUniform(), ij.Rademacher() * 0.1]), MANY, histogram),
-    (ij.Clipped(ij.RandomNormal(), -0.05, 0.1), MANY, histogram),
-    (ij.Cast(ij.RandomNormal(), "bfloat16"), MANY, histogram),
-    (ij.Masked(ij.RandomNormal(), "lower"), (24, 24), image),
-    (ij.Transposed(ij.Identity()), (24, 16), image),
-    (ij.BlockDiagonal(ij.GlorotUniform(), 4), (24, 24), image),
-    (ij.WithRow(ij.RandomNormal(), 0), (24, 24), image),
-    (ij.PerPart(ij.HeNormal(fan=Fan.fused(2)), {0: "ones"}), (24, 24), image),
-    (ij.PerLayer(ij.RandomNormal(), np.linspace(1, 0.1, 24)), (24, 24), image),
-    (ij.MuP(ij.HeNormal(), (16, 512)), MANY, histogram),
-    (ij.ICNR(ij.HeNormal(), 2), (3, 3, 2, 8), image),
-]
+SHOWN: dict[str, list[Shown]] = {
+    "Scaled by the fans": [
+        (ij.VarianceScaling(2.0, distribution="untruncated_normal"), MANY, histogram),
+        (ij.GlorotNormal(), MANY, histogram),
+        (ij.GlorotUniform(), MANY, histogram),
+        (ij.HeNormal(), MANY, histogram),
+        (ij.HeUniform(), MANY, histogram),
+        (ij.LecunNormal(), MANY, histogram),
+        (ij.LecunUniform(), MANY, histogram),
+        (ij.Siren(), MANY, histogram),
+        (ij.ConvolutionAware(), (5, 5, 4, 8), image),
+    ],
+    "Constants": [
+        (ij.Zeros(), (24, 24), image),
+        (ij.Ones(), (24, 24), image),
+        (ij.Constant(np.linspace(-1, 1, 24)), (24, 24), image),
+    ],
+    "Independent entries": [
+        (ij.RandomNormal(), MANY, histogram),
+        (ij.RandomUniform(), MANY, histogram),
+        (ij.TruncatedNormal(), MANY, histogram),
+        (ij.Rademacher(), MANY, histogram),
+        (ij.Categorical((-1, 0, 2), (0.5, 0.3, 0.2)), MANY, histogram),
+        (ij.Laplace(), MANY, histogram),
+        (ij.StudentT(3.0), MANY, histogram),
+        (ij.Cauchy(), MANY, histogram),
+        (ij.LogUniform(0.1, 1.0), MANY, histogram),
+        (ij.Sparse(0.8), (24, 24), image),
+    ],
+    "Matrices and kernels": [
+        (ij.Orthogonal(), SQUARE, spectrum),
+        (ij.Orthogonal(), SQUARE, plane),
+        (ij.DeltaOrthogonal(), (3, 3, 4, 4), image),
+        (ij.BlockOrthogonal(), (3, 3, 4, 4), image),
+        (ij.Spectral(distribution="normal"), (128, 64), spectrum),
+        (ij.Toeplitz(ij.RandomNormal()), (24, 24), image),
+        (ij.Circulant(ij.RandomNormal()), (24, 24), image),
+    ],
+    "Identities": [
+        (ij.Identity(), (24, 16), image),
+        (ij.Dirac(), (3, 3, 4, 6), image),
+        (ij.IDInit(), (12, 32), image),
+        (ij.ZerO(), (16, 32), image),
+        (ij.Bilinear(), (8, 8, 1, 1), image),
+    ],
+    "Attention and positions": [
+        (ij.Mimetic("query"), (24, 24), image),
+        (ij.Sinusoidal(), (64, 48), image),
+        (ij.Rotary(), (64, 48), image),
+        (ij.ALiBi(), (8,), curves),
+    ],
+    "Recurrence and state spaces": [
+        (ij.Chrono(100), (4 * 4096,), histogram),
+        (ij.HiPPO(), (24, 24), image),
+        (ij.HiPPO("legt"), (24, 24), image),
+        (ij.S4D("inv", dtype="complex64"), (64,), plane),
+        (ij.MambaALog(), (1, 16), curves),
+        (ij.MambaDt(), MANY, histogram),
+        (ij.Ring(0.6, 0.95, dtype="complex64"), (1024,), plane),
+    ],
+    "Filters": [
+        (ij.Gabor(), (15, 15, 1, 16), image),
+        (ij.DCT(), (4, 4, 1, 16), image),
+        (ij.HaarWavelet(), (4, 4, 1, 16), image),
+        (ij.STFT(), (64, 1, 33), image),
+    ],
+    "Laws of laws": [
+        (ij.Scaled(ij.HeNormal(), 0.5), MANY, histogram),
+        (ij.Sum([ij.RandomUniform(), ij.Rademacher() * 0.1]), MANY, histogram),
+        (ij.Clipped(ij.RandomNormal(), -0.05, 0.1), MANY, histogram),
+        (ij.Cast(ij.RandomNormal(), "bfloat16"), MANY, histogram),
+        (ij.Masked(ij.RandomNormal(), "lower"), (24, 24), image),
+        (ij.Transposed(ij.Identity()), (24, 16), image),
+        (ij.BlockDiagonal(ij.GlorotUniform(), 4), (24, 24), image),
+        (ij.WithRow(ij.RandomNormal(), 0), (24, 24), image),
+        (ij.PerPart(ij.HeNormal(fan=Fan.fused(2)), {0: "ones"}), (24, 24), image),
+        (ij.PerLayer(ij.RandomNormal(), np.linspace(1, 0.1, 24)), (24, 24), image),
+        (ij.MuP(ij.HeNormal(), (16, 512)), MANY, histogram),
+        (ij.ICNR(ij.HeNormal(), 2), (3, 3, 2, 8), image),
+    ],
+}
 # fmt: on
 
 
@@ -144,7 +155,7 @@ def check_all_are_shown() -> int:
     """Return how many laws there are, or say which has no picture."""
     laws = [getattr(ij.laws, name) for name in dir(ij.laws)]
     laws = [x for x in laws if isinstance(x, type) and issubclass(x, ij.Initializer)]
-    missing = {*laws} - {type(law) for law, _, _ in SHOWN}
+    missing = {*laws} - {type(law) for shown in SHOWN.values() for law, _, _ in shown}
     if missing:
         raise SystemExit(f"no picture of {sorted(x.__name__ for x in missing)}")
     return len(laws)
@@ -177,36 +188,43 @@ def furthest(x: np.ndarray, law: ij.Law | None) -> float:
     return float(distance * math.sqrt(ordered.size))
 
 
-def gallery(path: str) -> int:
-    """Draw every law, and return how many of them were held to a distribution."""
-    rows = math.ceil(len(SHOWN) / COLUMNS)
+def show(axes: Any, law: Any, shape: tuple[int, ...], picture: Picture) -> bool:
+    """Draw a law, and tell whether it was held to a distribution."""
+    x = np.asarray(law(jax.random.clone(KEY), shape))
+    promised = promise(law, shape)
+    picture(axes, x, promised)
+    if picture is not histogram or promised is None or promised.cdf is None:
+        return False
+    if (far := furthest(x, promised)) > 2.4:
+        raise SystemExit(f"{law!r} is {far:.1f} from its law")
+    return True
+
+
+def gallery(path: str) -> tuple[int, int]:
+    """Draw every law; return how many pictures, and how many held to a distribution."""
+    pictures = [one for shown in SHOWN.values() for one in shown]
+    rows = math.ceil(len(pictures) / COLUMNS)
     plt.rcParams.update({"font.size": 7, "axes.titlesize": 7.5})
     figure, grid = plt.subplots(
         rows, COLUMNS, figsize=(2.1 * COLUMNS, 1.9 * rows), layout="tight"
     )
     held = 0
-    for axes, (law, shape, picture) in zip(grid.flat, SHOWN, strict=False):
-        x = np.asarray(law(jax.random.clone(KEY), shape))
-        promised = promise(law, shape)
-        picture(axes, x, promised)
+    for axes, (law, shape, picture) in zip(grid.flat, pictures, strict=False):
+        held += show(axes, law, shape, picture)
         axes.set_title(title(law))
         axes.set_xticks([])
         axes.set_yticks([])
         axes.spines[["top", "right"]].set_visible(picture is image)
-        if picture is histogram and promised is not None and promised.cdf is not None:
-            held += 1
-            if (far := furthest(x, promised)) > 2.4:
-                raise SystemExit(f"{law!r} is {far:.1f} from its law")
-    for axes in grid.flat[len(SHOWN) :]:
+    for axes in grid.flat[len(pictures) :]:
         axes.axis("off")
     figure.savefig(path, dpi=110)
-    return held
+    return len(pictures), held
 
 
-def title(law: Any) -> str:
+def title(law: Any, most: int = 34) -> str:
     """Return a law as it is written, cut where it is long."""
     text = repr(law).replace("initializer=", "")
-    return text if len(text) <= 34 else f"{text[:31]}..."
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def main() -> None:
@@ -215,8 +233,8 @@ def main() -> None:
     parser.add_argument("--plot", default="catalogue.png", help="where it is written")
     path = parser.parse_args().plot
     laws = check_all_are_shown()
-    held = gallery(path)
-    print(f"{laws} laws in {len(SHOWN)} pictures, {held} held to their cdf: {path}")
+    pictures, held = gallery(path)
+    print(f"{laws} laws in {pictures} pictures, {held} held to their cdf: {path}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The public face: names, documentation, imports, README, version."""
+"""The public face: names, documentation, imports, version."""
 
 import ast
 import graphlib
@@ -11,7 +11,6 @@ import tomllib
 from pathlib import Path
 
 import pytest
-import readme_laws
 from imports import HEIGHT, MODULES, imports, wing
 
 import initjax
@@ -212,12 +211,7 @@ def test_another_package_or_a_backend_would_be_seen():
         loaded("import initjax, jax.numpy; jax.numpy.zeros(())", JAX_PLATFORMS="none")
 
 
-# -- README and version ----------------------------------------------------------
-
-
-def test_readmes_table_of_laws_is_made_of_the_classes():
-    """`python tests/readme_laws.py` writes it anew."""
-    assert readme_laws.written(README := (ROOT / "README.md").read_text()) == README
+# -- version ---------------------------------------------------------------------
 
 
 def test_the_version_is_that_of_the_project():

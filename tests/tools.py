@@ -1,12 +1,15 @@
 """What several tests need: fresh keys, 64-bit mode, comparisons, counts of programs."""
 
 import contextlib
+import functools
+import importlib.util
 import math
 import re
 import socket
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -37,6 +40,16 @@ def written(x):
 def public():
     """All public names, loaded."""
     return {name: getattr(ij, name) for name in ij.__all__}
+
+
+@functools.cache
+def hook():
+    """What makes the site's pages of the laws, `docs/_hooks/catalogue.py`."""
+    path = Path(__file__).parents[1] / "docs" / "_hooks" / "catalogue.py"
+    spec = importlib.util.spec_from_file_location("hook", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def root(seed=5):

@@ -313,8 +313,7 @@ def jit_init(
             bool; an option of `jax.jit` that has no place here; at the call, an output
             that is no array, such as an activation function of an Equinox module.
         ImportError: At a call with `progress=True` without rich.
-
-        What `fun` or `jax.jit` raises, at the call, unchanged.
+        Exception: What `fun` or `jax.jit` raises, at the call, unchanged.
     """
     check_options(others)
 

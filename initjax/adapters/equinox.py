@@ -122,8 +122,7 @@ def abstract(module: Any) -> Any:
     Raises:
         TypeError: A constructor that is no function of a key.
         ValueError: A module without weights.
-
-        What the constructor raises, unchanged.
+        Exception: What the constructor raises, unchanged.
     """
     try:
         return weights_of(_shapes(module))
@@ -168,8 +167,7 @@ def init_module(
             shape and that no rule makes.
         TypeError: As `init_tree`; arguments in another order; a constructor that is no
             function of a key.
-
-        What the constructor raises, unchanged.
+        Exception: What the constructor raises, unchanged.
     """
     try:
         if isinstance(module, Rules) or isinstance(key, Rules):

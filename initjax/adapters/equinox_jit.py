@@ -101,8 +101,7 @@ def filter_jit_init(
     Raises:
         TypeError: As `jit_init`; at the call, an argument that is neither an array nor
             has a hash.
-
-        What `fun` raises, at the call, unchanged.
+        Exception: What `fun` raises, at the call, unchanged.
     """
     options = {"out_shardings": out_shardings, "progress": progress, "exact": exact}
     if fun is None:

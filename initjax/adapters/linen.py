@@ -71,8 +71,7 @@ def init_model(
             without rules for them.
         TypeError: A module that is no Linen module, a shape in place of an input, a
             mesh or a key of a wrong kind.
-
-        What the module raises when it is called with the inputs.
+        Exception: What the module raises when it is called with the inputs.
     """
     try:
         root_of(key)

@@ -64,8 +64,7 @@ def create(
             does not have.
         TypeError: As `init_tree`; a model or mesh of a wrong kind; `rngs` among the
             arguments.
-
-        What the model raises, unchanged.
+        Exception: What the model raises, unchanged.
     """
     with _at("create", model):
         maker = _maker(model, args, kwargs)
