@@ -4,7 +4,8 @@
     python benchmarks/setup.py                       # everything but the line below
     python benchmarks/setup.py --full                # and jax.jit at 96 layers
     python benchmarks/setup.py --quick               # small networks: minutes
-    python benchmarks/setup.py --plot depth.png      # and the cold time over depth
+    python benchmarks/setup.py --plot depth.png      # and the cold time over depth,
+                                                     # in every framework
 
 PyTorch joins where it is installed. Every measurement has a process of its own, one
 after another, in an order shuffled every round. Cold is the first call, once everything
@@ -143,10 +144,20 @@ NETWORKS = {
     "small-tree": Network(
         RULED, "flax", linen, torch_transformer, Size(48, 128), linen_tree
     ),
-    "linen-6": Network(DEPTHS, "flax", linen, torch_transformer, Size(6, 128)),
-    "linen-24": Network(DEPTHS, "flax", linen, torch_transformer, Size(24, 128)),
 }
-DEPTH = ("linen-6", "linen-12", "linen-24", "linen-48", "linen-96")
+FRAMEWORKS = {
+    "Flax Linen": ("linen", "flax", linen),
+    "Flax NNX": ("nnx", "flax", nnx),
+    "Equinox": ("equinox", "equinox", equinox),
+    "Haiku": ("haiku", "dm-haiku", haiku),
+}
+DEPTH = (6, 12, 24, 48)
+NETWORKS |= {
+    f"{name}-{n}": Network(DEPTHS, package, init, torch_transformer, Size(n, 128))
+    for name, package, init in FRAMEWORKS.values()
+    for n in DEPTH
+    if f"{name}-{n}" not in NETWORKS
+}
 
 # what the summary holds the ratios against
 TARGETS = (
@@ -273,7 +284,7 @@ def spawn(name: str, contender: str, quick: bool, cache: str | None = None) -> R
 def spawn_cached(name: str, contender: str, quick: bool, folder: str) -> Result:
     """Measure without a persistent cache and with one, which is filled before."""
     result = spawn(name, contender, quick)
-    if contender not in COMPILED:
+    if contender not in COMPILED or NETWORKS[name].group == DEPTHS:
         return result
     cache = os.path.join(folder, contender)
     if not os.path.exists(cache):
@@ -344,7 +355,8 @@ def rows(name: str, results: Results, quick: bool) -> Iterator[Sequence[str]]:
         times: list[str] = []
         for field in TIMES:
             seconds = getattr(r, field)
-            compared = seconds and contender not in (base(results), TRACE)
+            measured = seconds and getattr(results[base(results)], field)
+            compared = measured and contender not in (base(results), TRACE)
             times.append(f"{seconds:.3g}" if seconds else "")
             times.append(f"{ratio(results, contender, field):.2f}x" * bool(compared))
         peak = f"{r.peak:.2f}" if r.peak else ""
@@ -396,32 +408,36 @@ def verdict(value: float, target: float, most: bool = False) -> str:
 
 
 def plot(path: str, results: dict[str, Results], quick: bool) -> None:
-    """Draw the cold time over depth."""
+    """Draw the cold time over depth, a picture for every framework."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(7, 4.2), layout="constrained")
-    sizes = {name: size_of(name, quick) for name in DEPTH if name in results}
-    for contender in (JIT, EAGER, OURS, TORCH, TRACE):
-        points = {
-            size.layers: results[name][contender].cold
-            for name, size in sizes.items()
-            if contender in results[name]
+    figure, grid = pyplot.subplots(
+        2, 2, figsize=(9, 6.4), sharex=True, sharey=True, layout="constrained"
+    )
+    for axes, (title, (name, *_)) in zip(grid.flat, FRAMEWORKS.items(), strict=True):
+        measured = {
+            size_of(n, quick).layers: results[n]
+            for n in (f"{name}-{depth}" for depth in (*DEPTH, 96))
+            if n in results
         }
-        if points:
+        for contender in (JIT, EAGER, OURS, TORCH, TRACE):
+            found = {n: r for n, r in measured.items() if contender in r}
+            points = [r[contender].cold for r in found.values()]
             style = "o--" if contender == TRACE else "o-"
             label = "trace only" if contender == TRACE else contender
-            axes.plot([*points], [*points.values()], style, label=label)
-    depths = sorted({size.layers for size in sizes.values()})
-    axes.set(xscale="log", yscale="log", ylabel="first initialization (seconds)")
-    axes.set_xlabel(f"layers of a Flax Linen transformer, width {sizes[DEPTH[0]].d}")
-    axes.set_xticks(depths, [str(n) for n in depths])
-    axes.minorticks_off()
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.grid(alpha=0.3)
-    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+            axes.plot([*found], points, style, label=label)
+        axes.set(title=title, xscale="log", yscale="log")
+        axes.set_xticks([*measured], [str(n) for n in measured])
+        axes.minorticks_off()
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.grid(alpha=0.3)
+    figure.supxlabel(f"layers of a transformer, width {size_of('linen-12', quick).d}")
+    figure.supylabel("first initialization (seconds)")
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right center", frameon=False)
     figure.savefig(path, dpi=160)
 
 
@@ -440,8 +456,8 @@ def main() -> None:
 
     names = options.only or [n for n, x in NETWORKS.items() if x.group != DEPTHS]
     if options.plot:
-        deepest = len(DEPTH) if options.full or options.quick else -1
-        names = list(dict.fromkeys([*names, *DEPTH[:deepest]]))
+        depths = [n for n, x in NETWORKS.items() if x.group == DEPTHS]
+        names = list(dict.fromkeys([*names, "linen-12", "linen-48", *depths]))
     packages = list(dict.fromkeys(NETWORKS[name].package for name in names))
     for package in [*packages, *["matplotlib"] * bool(options.plot)]:
         if importlib.util.find_spec(package.removeprefix("dm-")) is None:

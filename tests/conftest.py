@@ -3,7 +3,7 @@
 import os
 
 # read when JAX's backend starts and when keras is imported, so set before both
-os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["JAX_PLATFORMS"] = os.environ.get("INITJAX_PLATFORM", "cpu")
 os.environ["KERAS_BACKEND"] = "jax"
 os.environ["XLA_FLAGS"] = " ".join(
     [

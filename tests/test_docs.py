@@ -42,12 +42,50 @@ SHELL = [
 ]
 
 
-@pytest.mark.parametrize(
-    "text", [t for _, t in SHELL], ids=[where for where, _ in SHELL]
-)
+@pytest.mark.parametrize("text", SHELL)
 def test_what_a_shell_block_names_is_there(text):
     """Extras, scripts and files of the repository; what it does is for a shell."""
     for extras in re.findall(r"(?:initjax|\.)\[([\w,-]+)\]", text):
         assert {*extras.split(",")} <= {*PROJECT["optional-dependencies"]}
-    for path in re.findall(r"(?:\.ci|benchmarks|examples|tests|docs)/[\w./-]+", text):
-        assert (ROOT / path).exists(), path
+    for path in re.findall(r"(?:\.ci|benchmarks|examples|tests|docs)/[\w./*-]+", text):
+        assert [*ROOT.glob(path)], path
+
+
+DIFFS = {
+    f"{page.stem}-{block.line}": block.text
+    for page in PAGES
+    for block in blocks(page.read_text())
+    if block.language == "diff" and "+++ b/" in block.text
+}
+
+
+def lacking(diff):
+    """The first line of a diff that its file has not, or not in that order."""
+    rest = iter(())
+    for line in diff.splitlines():
+        if line.startswith("+++ b/"):
+            rest = iter((ROOT / line.removeprefix("+++ b/")).read_text().splitlines())
+        elif line.startswith(("+", "@@ ", " ")) and line != "+":
+            wanted = line.removeprefix("@@ ") if line[0] == "@" else line[1:]
+            if wanted not in rest:  # from where the last one stood
+                return line
+    return None
+
+
+@pytest.mark.parametrize("name", DIFFS)
+def test_what_a_diff_adds_is_in_the_file(name):
+    assert lacking(DIFFS[name]) is None
+
+
+@pytest.mark.parametrize(
+    ("lines", "first"),
+    [
+        (['+"""README', "+import re", "+import tomllib"], 0),
+        (["+import re", "+import tomllib"], None),
+        (["+import tomllib", "+import re"], 1),
+        (["@@ import pytest", "+import re"], 1),
+    ],
+)
+def test_a_diff_that_is_no_more_true_would_be_seen(lines, first):
+    found = lacking("\n".join(["+++ b/tests/test_docs.py", *lines]))
+    assert found == (None if first is None else lines[first])

@@ -283,7 +283,8 @@ def test_law_and_draw_agree_for_every_case(case):
         (((x - law.mean) ** 2).mean(1), law.std**2),
     ]:
         spread = statistic.std() / math.sqrt(2000)
-        assert abs(statistic.mean() - expected) <= 5 * spread + 1e-7 * abs(expected)
+        allowed = 5 * spread + np.finfo(np.float32).eps * 2 * abs(expected)
+        assert abs(statistic.mean() - expected) <= allowed
 
 
 @pytest.mark.parametrize("case", FIXED, ids=str)
@@ -474,6 +475,10 @@ GOLDEN = [  # entries 0, 9 and 31 of a (4, 8) weight under key 5
 
 @pytest.mark.parametrize(("init", "values"), GOLDEN, ids=repr)
 def test_golden_draws(init, values):
-    """Values are a promise: a change here changes every model."""
+    """Values are a promise: a change here changes every model.
+
+    Other backends take other logarithms.
+    """
     x = np.ravel(init(root(), (4, 8)))[[0, 9, 31]]
-    np.testing.assert_allclose(x, values, rtol=2e-6)
+    on_cpu = jax.default_backend() == "cpu"
+    np.testing.assert_allclose(x, values, rtol=2e-6 if on_cpu else 2e-5)

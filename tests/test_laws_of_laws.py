@@ -118,7 +118,8 @@ def test_an_lstm_forgets_with_a_bias_of_1_and_has_orthogonal_gates():
         )
         params |= {f"h{gate}": {"kernel": recurrent, "bias": bias}}
         params |= {f"i{gate}": {"kernel": kernel}}
-        np.testing.assert_allclose(recurrent.T @ recurrent, np.eye(8), atol=1e-5)
+        matrix = np.asarray(recurrent)
+        np.testing.assert_allclose(matrix.T @ matrix, np.eye(8), atol=1e-5)
     carry = (jnp.ones((1, 8)), jnp.zeros((1, 8)))
     (memory, _), _ = cell.apply({"params": params}, carry, jnp.zeros((1, 5)))
     np.testing.assert_allclose(memory, 1 / (1 + math.exp(-1)), rtol=1e-6)

@@ -109,6 +109,26 @@ def test_the_table_has_one_line_for_leaves_alike_and_totals_per_rule():
     assert repr(PLAN).startswith("<TreePlan of 15 leaves, 3,164 parameters")
 
 
+@pytest.mark.parametrize(
+    ("paths", "shown"),
+    [
+        (["l/0/w", "l/1/w"], ["l/*/w"]),
+        (["block_0/norm_1", "block_1/norm_1"], ["block_*/norm_1"]),
+        (["block_0/Dense_0", "block_1/Dense_1"], ["block_*/Dense_*"]),
+        (["block_7/w2"], ["block_7/w2"]),
+        (["conv1/w", "conv2/w", "w1_5"], ["conv1/w", "conv2/w", "w1_5"]),
+    ],
+)
+def test_a_line_has_a_star_for_each_numeral_that_differs(paths, shown):
+    tree = {path: jax.ShapeDtypeStruct((2,), "float32") for path in paths}
+    lines = str(ij.plan(Rules([("**", "ones")]), tree)).splitlines()[1:]
+    assert [line.split()[1] for line in lines[: lines.index("")]] == shown
+    with pytest.raises(ValueError, match=r"match no rule") as caught:
+        ij.plan(Rules([]), tree)
+    listed = str(caught.value).splitlines()[1:-1]
+    assert [line.split()[0] for line in listed] == shown
+
+
 def test_explain_says_why():
     text = PLAN.explain("layers.0.qkv")
     assert "rule    '**/qkv'" in text

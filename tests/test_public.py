@@ -4,6 +4,7 @@ import ast
 import graphlib
 import importlib.metadata
 import os
+import runpy
 import subprocess
 import sys
 import tomllib
@@ -11,12 +12,11 @@ from pathlib import Path
 
 import pytest
 import readme_laws
+from imports import HEIGHT, MODULES, imports, wing
 
 import initjax
 
 ROOT = Path(__file__).parents[1]
-PACKAGE = ROOT / "initjax"
-
 
 # -- names -----------------------------------------------------------------------
 
@@ -73,56 +73,6 @@ def test_every_public_name_is_documented(name):
 
 # -- imports ---------------------------------------------------------------------
 
-# from bottom to top: a wing imports only from wings before it, and from itself
-WINGS = [
-    "_errors",
-    "_fans",
-    "_core",
-    "_registry",
-    "laws",
-    "nn typing _engine",
-    "_rules",
-    "_data",
-    "_report",
-    "recipes",
-    "presets",
-    "adapters",
-    "_checkpoints",
-    "_models _unknown",
-    "__init__",
-    "_cli",
-    "__main__",
-]
-HEIGHT = {wing: i for i, row in enumerate(WINGS) for wing in row.split()}
-
-
-def module_name(path):
-    parts = path.relative_to(PACKAGE).with_suffix("").parts
-    return ".".join(parts).removesuffix(".__init__")
-
-
-MODULES = {module_name(path): path for path in PACKAGE.rglob("*.py")}
-
-
-def imports(name, source):
-    """Yield (a module of initjax or another top-level package, is it initjax's)."""
-    path = MODULES.get(name)
-    is_package = path is not None and path.name == "__init__.py"
-    home = [] if name == "__init__" else name.split(".")
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield alias.name, False
-        elif isinstance(node, ast.ImportFrom) and not node.level:
-            yield node.module, False
-        elif isinstance(node, ast.ImportFrom):
-            up = node.level - (is_package and name != "__init__")
-            base = home[: len(home) - up] + (node.module or "").split(".")
-            base = [part for part in base if part]
-            for alias in node.names:
-                whole = ".".join([*base, alias.name])
-                yield (whole if whole in MODULES else ".".join(base)), True
-
 
 def framework(module):
     """What an adapter imports; `keras_layers` is of that for Keras."""
@@ -138,10 +88,6 @@ WINGS_EXTRAS = {
     **{"_report": {"rich", "matplotlib"}, "_cli": {"rich"}},
     **{"_checkpoints": {"rich", "safetensors"}},
 }
-
-
-def wing(name):
-    return name.partition(".")[0]
 
 
 def is_allowed(name, target, is_ours):
@@ -170,6 +116,16 @@ def test_every_module_is_in_a_wing():
 @pytest.mark.parametrize("name", MODULES)
 def test_imports_point_one_way_and_at_jax_numpy_and_python_only(name):
     assert broken_rules(name, MODULES[name].read_text()) == []
+
+
+def test_the_picture_of_the_house_is_that_of_the_imports():
+    """`python docs/_hooks/house.py` draws it anew; all arrows point down."""
+    house = runpy.run_path(str(ROOT / "docs/_hooks/house.py"))
+    assert {*house["SAYS"]} == {*HEIGHT}
+    heights = [HEIGHT[name] for name in house["SAYS"]]
+    assert heights == sorted(heights)
+    assert house["picture"]() == house["PICTURE"].read_text()
+    assert all(HEIGHT[a] > HEIGHT[b] for a, b in house["arrows"](house["imported"]()))
 
 
 def without_types(source):

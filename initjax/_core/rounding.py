@@ -89,36 +89,41 @@ def rounded(x: jax.Array, dtype: Any, low: Any = None, high: Any = None) -> jax.
     return x if x.dtype == dtype else settle(x, dtype, low, high)
 
 
+def narrowed(x: jax.Array, dtype: Any) -> jax.Array:
+    """Round to a narrower float dtype, and keep the dtype.
+
+    XLA may leave out a cast to a narrower dtype and back, as it does on GPUs;
+    arithmetic it keeps.
+    """
+    info, wide = jnp.finfo(dtype), jnp.finfo(x.dtype)
+    fine = lax.reduce_precision(x, wide.nexp, info.nmant)
+    step = float(info.smallest_subnormal)
+    if step < float(wide.tiny):  # bfloat16 has the exponents of float32
+        return fine
+    step, steps, tiny = (x.dtype.type(n) for n in (step, 1 / step, float(info.tiny)))
+    coarse = lax.round(x * steps, lax.RoundingMethod.TO_NEAREST_EVEN) * step
+    return jnp.where(jnp.abs(x) < tiny, coarse, fine)
+
+
 def _inward(bound: Any, dtype: Any, *, up: bool, strict: bool = False) -> jax.Array:
     """Return the value of `dtype` next to `bound` on the inner side, as `bound`'s."""
     bound = jnp.asarray(bound)
-    if jnp.finfo(dtype).bits < 8:  # of which XLA does not take the bits everywhere
-        return _inward_of_few(bound, dtype, up=up, strict=strict)
-    rounded = bound.astype(dtype)
-    back = rounded.astype(bound.dtype)
-    outside = back < bound if up else (back >= bound if strict else back > bound)
-    return jnp.where(outside, _neighbour(rounded, up=up), rounded).astype(bound.dtype)
+    near = bound if bound.dtype == dtype else narrowed(bound, dtype)
+    outside = near < bound if up else (near >= bound if strict else near > bound)
+    return jnp.where(outside, _neighbour(near, dtype, up=up), near)
 
 
-def _inward_of_few(bound: Any, dtype: Any, *, up: bool, strict: bool) -> jax.Array:
-    few = np.arange(2 ** jnp.finfo(dtype).bits, dtype=np.uint8).view(dtype)
-    few = few.astype(bound.dtype)
-    if up:
-        return jnp.min(jnp.where(few < bound, few.max(), few))
-    above = few >= bound if strict else few > bound
-    return jnp.max(jnp.where(above, few.min(), few))
-
-
-def _neighbour(x: jax.Array, *, up: bool) -> jax.Array:
-    """Return the next float above or below, by its bits, for every float dtype."""
-    uint = np.dtype(f"uint{x.dtype.itemsize * 8}")
-    one = np.ones((), uint)[()]
+def _neighbour(x: jax.Array, dtype: Any, *, up: bool) -> jax.Array:
+    """Return the next value of `dtype` above or below one of its values, as x's."""
+    info, wide = jnp.finfo(dtype), jnp.finfo(x.dtype)
+    uint = np.dtype(f"uint{wide.bits}")
+    unit = np.asarray(1 << (wide.nmant - info.nmant), uint)[()]
     bits = lax.bitcast_convert_type(x, uint)
-    away = lax.bitcast_convert_type(bits + one, x.dtype)
-    inwards = lax.bitcast_convert_type(bits - one, x.dtype)
-    tiny = lax.bitcast_convert_type(one, x.dtype)
-    zero = jnp.zeros((), x.dtype)
-    if up:  # not from -tiny by bits: where there is no -0.0, those are of NaN
-        inwards = jnp.where(x == -tiny, -zero, inwards)
-        return jnp.where(x == zero, tiny, jnp.where(x > zero, away, inwards))
-    return jnp.where(x == zero, -tiny, jnp.where(x > zero, inwards, away))
+    away = lax.bitcast_convert_type(bits + unit, x.dtype)
+    towards = lax.bitcast_convert_type(bits - unit, x.dtype)
+    # below the smallest normal number the values have equal distances
+    step = max(float(info.smallest_subnormal), float(wide.tiny))
+    coarse = x + x.dtype.type(step if up else -step)
+    tiny, grows = x.dtype.type(float(info.tiny)), (x > 0) if up else (x < 0)
+    fine = jnp.where(grows, jnp.abs(x) >= tiny, jnp.abs(x) > tiny)
+    return jnp.where(fine, jnp.where(grows, away, towards), coarse)

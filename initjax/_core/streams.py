@@ -8,9 +8,10 @@ anonymous or split clone). Its digest is the first 8 bytes, big-endian, of
 with the top bit set, where ascii(path) is Python's literal of the tuple, such as
 `('encoder', 3, 'kernel')`: typed, quoted and escaped, so that different paths have
 different texts and one path has one text in every process and on every platform. The
-digest is folded into the root key in one threefry block. Because `split` and `fold_in`
-use only blocks whose high word is 0, and one key maps blocks to keys one to one, no
-derived key can equal one of theirs. The derivation is frozen at 0.1.
+digest is folded into the root key in one threefry block. In JAX's default mode
+`split` and `fold_in` use only blocks whose high word is 0, and one key maps blocks to
+keys one to one, so no derived key can equal one of theirs. The derivation is frozen at
+0.1.
 """
 
 from __future__ import annotations
@@ -43,8 +44,9 @@ def fold_in_path(key: jax.Array, *path: str | int) -> jax.Array:
 
     The whole path is folded in one step, so ("ab", "c") and ("a", "bc"), 1 and "1", and
     a path and its prefix give different keys; and none equals a key of `split` or
-    `fold_in` of the same root (with threefry by construction). Adding a weight moves
-    no other weight's key. A root may be used for any number of paths.
+    `fold_in` of the same root (with threefry, in JAX's default mode, by construction).
+    Adding a weight moves no other weight's key. A root may be used for any number of
+    paths.
 
     Args:
         key: A typed or raw PRNG key, not a batch of keys.

@@ -221,7 +221,7 @@ def stretch(
     index = _words(start + np.arange(rows, dtype=np.int64) * WIDTH)
     columns = [np.broadcast_to(x, (rows, *np.shape(x))) for x in leaves]
     drawn = executable(*put(executable, (index, *columns)))
-    return np.asarray(drawn).reshape(-1)[:size]
+    return jax.device_get(drawn).reshape(-1)[:size]
 
 
 def cores() -> ThreadPoolExecutor:
@@ -251,7 +251,7 @@ class _Table:
         index: Any = self._starts[which] + (row - self._begins[which]) * WIDTH
         columns = (column[which] for column in self._columns)
         given = put(executable, (_words(index), *columns))
-        drawn = np.asarray(executable(*given)).reshape(-1)
+        drawn = jax.device_get(executable(*given)).reshape(-1)
         for i in range(which[0], which[-1] + 1):
             begin, end = self._begins[i], self._ends[i]
             low, high = max(begin, first), min(end, first + self._rows)

@@ -276,7 +276,7 @@ def _fetched(x: Any) -> Any:
         raise Refused(
             "an array of several processes is compared with NumPy's; give both alike."
         )
-    return np.asarray(x)
+    return np.asarray(jax.device_get(x))
 
 
 def _chunks(a: Any, b: Any) -> Iterator[tuple[Any, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -11,6 +12,9 @@ import numpy as np
 from jax import lax
 
 from .stats import held
+
+# else in 10 bits on GPUs
+tensordot = functools.partial(jnp.tensordot, precision="highest")
 
 _FEW = 16  # rows or columns that are held to be orthogonal
 _SURE = 0.02  # of what the products of random ones are, with rounding
@@ -32,7 +36,7 @@ def gain_of(x: Any) -> float | None:
     part = x[..., :_FEW] if is_tall else x[(0,) * (x.ndim - 2)][:_FEW].T
     if part.shape[-1] < 3:
         return None
-    gram = np.asarray(_gram(part if isinstance(x, jax.Array) else held(part)))
+    gram = jax.device_get(_gram(part if isinstance(x, jax.Array) else held(part)))
     square = float(np.trace(gram)) / len(gram)
     slack = _SURE / math.sqrt(math.prod(part.shape[:-1])) + 1e-5
     if not square or np.abs(gram / square - np.eye(len(gram))).max() > slack:
@@ -44,7 +48,7 @@ def gain_of(x: Any) -> float | None:
 def _gram(part: Any) -> jax.Array:
     x = jnp.asarray(part).astype(jnp.float32)
     axes = [*range(x.ndim - 1)]
-    return jnp.tensordot(x, x, (axes, axes))
+    return tensordot(x, x, (axes, axes))
 
 
 def largest_singular_value(x: Any) -> float:
@@ -62,9 +66,9 @@ def _norm(x: Any) -> jax.Array:
 
     def step(state: tuple[Any, Any, Any, Any]) -> tuple[Any, Any, Any, Any]:
         v, norm, _, count = state
-        y = jnp.tensordot(x, v, 1)
+        y = tensordot(x, v, 1)
         size = jnp.linalg.norm(y.ravel())
-        v = jnp.tensordot(x.conj(), y, (axes, axes))
+        v = tensordot(x.conj(), y, (axes, axes))
         long = jnp.linalg.norm(v)
         v = v / jnp.where(long > 0, long, 1).astype(v.dtype)
         return v, size, norm, count + 1

@@ -81,7 +81,7 @@ def plot_law(
         key = jax.random.key(0) if key is None else key
         is_law = isinstance(law, Initializer)
         as_asked = dtype if is_law or dtype is not None else jnp.float32
-        x = np.asarray(law(key, shape, as_asked))
+        x = np.asarray(jax.device_get(law(key, shape, as_asked)))
         if not x.size:
             raise Refused(f"a weight of shape {x.shape} has no entries to show.")
         return _law_picture(law, x, _promise(law, x) if is_law else None)

@@ -99,7 +99,7 @@ def start(x: Any, threads: Executor) -> Pending:
     if len(shards) == 1 and shards[0].data.shape == x.shape:
         x, is_whole = shards[0].data, x.is_fully_addressable
         if x.size <= _FEW:
-            return _of_few(np.asarray(x), where)._replace(is_whole=is_whole)
+            return _of_few(jax.device_get(x), where)._replace(is_whole=is_whole)
         return _of_one(x, where, is_whole, threads)
     return _of_shards(x, shards, where)
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._core.tables import Table, paragraph
-from .._rules.table import grouped, starred
+from .._rules.table import grouped, shared, starred
 
 if TYPE_CHECKING:
     from .rows import Report, ReportRow
@@ -98,7 +98,7 @@ def _alike(row: ReportRow) -> Any:
 def _lines(rows: Sequence[ReportRow]) -> list[tuple[str, ...]]:
     """Return the line of the worst of some rows, and one for each more finding."""
     worst = max(rows, key=lambda row: (row.certainty, _z(row) or 0))
-    path = worst.path if len(rows) == 1 else starred(worst.path)
+    path = shared([row.path for row in rows])
     texts = [f"{finding.kind}: {finding.text}" for finding in worst.findings]
     if texts and len(rows) > 1:
         texts[0] = f"{worst.path}: {texts[0]}"

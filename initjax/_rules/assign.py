@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import re
 import warnings
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any, NamedTuple, cast
@@ -16,6 +15,7 @@ from .neighbours import Neighbours
 from .paths import Leaf, Path
 from .patterns import chooser
 from .rules import Rule, Rules, Spec
+from .table import shared, starred
 from .told import Told
 
 _SHOWN = 10  # leaves and rules that an error lists
@@ -201,13 +201,12 @@ def _alike(leaves: Sequence[Leaf]) -> list[str]:
     """Return the leaves, those that differ in numerals alone as one."""
     groups: dict[tuple[str, Any], list[Leaf]] = {}
     for leaf in leaves:
-        key = (re.sub(r"\b\d+\b", "*", leaf.name), leaf.shape)
-        groups.setdefault(key, []).append(leaf)
+        groups.setdefault((starred(leaf.name), leaf.shape), []).append(leaf)
     return [
-        f"{name} {shape}, {len(many)} leaves" if len(many) > 1
-        else f"{many[0].name} {shape}"
-        for (name, shape), many in groups.items()
-    ]  # fmt: skip
+        f"{shared([leaf.name for leaf in many])} {shape}"
+        + f", {len(many)} leaves" * (len(many) > 1)
+        for (_, shape), many in groups.items()
+    ]
 
 
 def _listed(head: str, items: Sequence[str]) -> list[str]:

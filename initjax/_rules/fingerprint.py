@@ -175,7 +175,8 @@ def _planes(x: Any) -> list[list[Any]]:
 
 def _totals(parts: Sequence[Part]) -> list[list[int]]:
     """Return the sums of whole arrays, from all blocks of all processes."""
-    totals = [np.add.reduce(np.asarray(part.sums), dtype=np.uint32) for part in parts]
+    sums = jax.device_get([part.sums for part in parts])
+    totals = [np.add.reduce(one, dtype=np.uint32) for one in sums]
     spread = [i for i, part in enumerate(parts) if not part.is_whole]
     if spread:
         mine = [totals[i] for i in spread]

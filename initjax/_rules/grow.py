@@ -118,7 +118,8 @@ def _mixer(whole: Sharding | None, axis: int) -> Callable[..., jax.Array]:
         first = jnp.moveaxis(old, axis, 0)
         rows = first.reshape(len(first), -1).astype(weights.dtype)
         mean = rows.mean(0, keepdims=True)
-        spread = (SPREAD / len(rows)) ** 0.5 * (weights @ (rows - mean))
+        mixed = jnp.matmul(weights, rows - mean, precision="highest")
+        spread = (SPREAD / len(rows)) ** 0.5 * mixed
         new = (mean + spread).astype(old.dtype).reshape(-1, *first.shape[1:])
         return jnp.moveaxis(new, 0, axis)
 

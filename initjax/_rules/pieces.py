@@ -119,7 +119,7 @@ def _whole(
     executable: Future[Any], one: Filling, words: Any, start: int, size: int
 ) -> Host:
     del start, size
-    return np.asarray(run_program(executable.result(), one, words)).reshape(-1)
+    return jax.device_get(run_program(executable.result(), one, words)).reshape(-1)
 
 
 def _parts(fillings: Sequence[Filling], makers: Sequence[Maker]) -> Iterator[Part]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -66,7 +67,7 @@ def rows_table(rows: Sequence[PlanRow]) -> Table:
     lines = [
         (
             str(len(alike)),
-            starred(alike[0].path) if len(alike) > 1 else alike[0].path,
+            shared([row.path for row in alike]),
             "x".join(map(str, alike[0].shape)) or "-",
             alike[0].dtype,
             _law(alike[0]),
@@ -119,8 +120,19 @@ def grouped(rows: Iterable[T], key: Callable[[T], Any]) -> list[list[T]]:
 
 
 def starred(path: str) -> str:
-    """Return a path with a star for each numeral."""
-    return re.sub(r"\b\d+\b", "*", path)
+    """Return a path with a star for each numeral: "layers/0" and "Dense_0" have one."""
+    return _NUMERAL.sub("*", path)
+
+
+def shared(paths: Sequence[str]) -> str:
+    """Return one path for some that differ in numerals, with stars where they do."""
+    texts = _NUMERAL.split(paths[0])
+    columns = zip(*map(_NUMERAL.findall, paths), strict=True)
+    names = [column[0] if len(set(column)) == 1 else "*" for column in columns]
+    return "".join(itertools.chain(*zip(texts, [*names, ""], strict=True)))
+
+
+_NUMERAL = re.compile(r"(?<![A-Za-z0-9])\d+(?![A-Za-z0-9])")
 
 
 def _law(row: PlanRow) -> str:

@@ -117,7 +117,7 @@ def _tensors(tree: Tree) -> dict[str, Host]:
                 f"{leaf.name!r} is spread over several processes; save it with Orbax, "
                 "or make it whole in one: jax.experimental.multihost_utils."
             )
-        tensors[_name(leaf)] = np.asarray(value, order="C")
+        tensors[_name(leaf)] = np.asarray(jax.device_get(value), order="C")
     return tensors
 
 

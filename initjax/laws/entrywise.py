@@ -18,7 +18,7 @@ from .._core.derived import clipped_law
 from .._core.fields import Real, default_dtype, needed, number
 from .._core.initializer import Initializer
 from .._core.promise import Law, is_alike, mixture_law
-from .._core.rounding import rounded, settle, work_dtype
+from .._core.rounding import narrowed, rounded, settle, work_dtype
 from .._core.values import ArrayValue, held
 from .._errors import Refused
 from .._fans.fans import Fans
@@ -155,24 +155,9 @@ def cast_through(
 ) -> jax.Array:
     """Draw in a dtype and go from it to another, which saturates if it is narrower."""
     x = sample(draw, key, shape, through, numbers).astype(work_dtype(dtype))
-    return rounded(_rounded_again(x, through), dtype)
-
-
-def _rounded_again(x: jax.Array, through: Any) -> jax.Array:
-    """Round what a narrower float dtype holds to itself.
-
-    XLA may leave out a cast to a narrower dtype and back; arithmetic it keeps.
-    """
-    if not jnp.issubdtype(through, jnp.floating) or jnp.finfo(through).bits >= 32:
-        return x
-    info, wide = jnp.finfo(through), jnp.finfo(x.dtype)
-    fine = lax.reduce_precision(x, wide.nexp, info.nmant)
-    step = float(info.smallest_subnormal)
-    if step < float(wide.tiny):  # bfloat16 has the exponents of float32
-        return fine
-    step, steps, tiny = (x.dtype.type(n) for n in (step, 1 / step, float(info.tiny)))
-    coarse = lax.round(x * steps, lax.RoundingMethod.TO_NEAREST_EVEN) * step
-    return jnp.where(jnp.abs(x) < tiny, coarse, fine)
+    if jnp.issubdtype(through, jnp.floating) and jnp.finfo(through).bits < 32:
+        x = narrowed(x, through)
+    return rounded(x, dtype)
 
 
 # the diagonal that ends a triangle, and whether it lies below

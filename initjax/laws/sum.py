@@ -139,13 +139,16 @@ class Sum(Initializer):
 
     def _law(self, shape: Shape, dtype: np.dtype[Any]) -> Law:
         needs(dtype, "float", "complex")
-        laws = [law._promise(shape, dtype) for law in self._own()]
         try:
-            return sum_law(laws, dtype.kind == "c")
+            return self._of_terms(shape, dtype)
         except Refused:
             if (law := fixed_law(self, shape, dtype)) is None:
                 raise
             return law
+
+    def _of_terms(self, shape: Shape, dtype: np.dtype[Any]) -> Law:
+        laws = [law._promise(shape, dtype) for law in self._own()]
+        return sum_law(laws, dtype.kind == "c")
 
     def _needs_fan(self, shape: Shape) -> bool:
         return any(law._needs_fan(shape) for law in self._own())
@@ -167,7 +170,7 @@ class Sum(Initializer):
         if wide == dtype or is_traced(self):
             return ()
         try:
-            law = self._law(shape, dtype)
+            law = self._of_terms(shape, dtype)
         except Refused:  # a user's law need not promise anything
             return ()
         if not math.isfinite(law.low + law.high):
