@@ -82,6 +82,17 @@ def network(width, dtype="float32"):
     }
 
 
+@dataclasses.dataclass(frozen=True)
+class Fair(ij.Initializer):
+    """A law of one's own that scales with its fans."""
+
+    def _sample(self, key, shape, dtype):
+        return ij.LecunNormal(fan=self.fan)(key, shape, dtype)
+
+    def _law(self, shape, dtype):
+        return ij.LecunNormal(fan=self.fan).law(shape, dtype)
+
+
 BASE, WIDE = network(64), network(256)
 BIAS = ("**/bias", ij.RandomNormal(stddev=0.02))
 STDS = {
@@ -90,6 +101,11 @@ STDS = {
         "input": (0.25, 0.25),  # 1 / sqrt(16)
         "hidden": (0.125, 0.0625),
         "output": (0.125, 0.03125),
+    },
+    2 * Fair(): {
+        "input": (0.5, 0.5),
+        "hidden": (0.25, 0.125),
+        "output": (0.25, 0.0625),
     },
     ij.GlorotNormal(): {
         "input": (0.158113883, 0.158113883),  # sqrt(2 / 80)

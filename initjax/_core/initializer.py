@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,6 +15,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from .._errors import Refused, shown
 from .._fans.declaration import Parts, vector_fans
 from .._fans.fans import Fans
+from .._fans.given import Given
 from .arguments import MISSING, as_asked, as_dtype, place_of, signed
 from .bound import Bound
 from .compile import Draw, prepare
@@ -21,6 +23,7 @@ from .composed import clones_of, draw_of, law_of
 from .config import read_fields, to_plain
 from .constructed import Constructed
 from .fields import Check, checked, declaration, default_dtype, stream
+from .names import is_built_in
 from .operators import Operators
 from .orders import as_call, as_shape, unknown
 from .own import Value, is_traced, kept
@@ -280,8 +283,13 @@ class Initializer(Constructed, Value, Operators):
 
     def _std_at(self, shape: Shape, dtype: np.dtype[Any], fans: Fans) -> float:
         """Return the standard deviation at other fans, up to a factor of the law's."""
-        del shape, dtype, fans
-        return 1.0
+        if is_built_in(type(self)) or is_traced(self):
+            return 1.0
+        try:  # a law of one's own may scale with its `fan`
+            law = dataclasses.replace(self, fan=Given(*fans))._promise(shape, dtype)
+        except Refused:
+            return 1.0
+        return law.std if 0 < law.std < math.inf else 1.0
 
     def _draw(self, shape: Shape, dtype: np.dtype[Any]) -> Draw:
         """Return how an array is made; by default, by this config's own `_sample`."""
