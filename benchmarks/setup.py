@@ -355,10 +355,12 @@ def rows(name: str, results: Results, quick: bool) -> Iterator[Sequence[str]]:
         times: list[str] = []
         for field in TIMES:
             seconds = getattr(r, field)
-            measured = seconds and getattr(results[base(results)], field)
-            compared = measured and contender not in (base(results), TRACE)
             times.append(f"{seconds:.3g}" if seconds else "")
-            times.append(f"{ratio(results, contender, field):.2f}x" * bool(compared))
+            measured = seconds and getattr(results[base(results)], field)
+            if measured and contender not in (base(results), TRACE):
+                times.append(f"{ratio(results, contender, field):.2f}x")
+            else:
+                times.append("")
         peak = f"{r.peak:.2f}" if r.peak else ""
         yield *head, contender, *times, peak, f"{r.programs or ''}"
         head = "", "", ""
