@@ -374,7 +374,11 @@ def notes(results: dict[str, Results], quick: bool) -> Iterator[str]:
         if BY_RULE in r and r[BY_RULE].size != r[OURS].size:
             yield f"{name}: init_tree makes {r[BY_RULE].size} entries"
         for contender in COMPILED:
-            if contender in r and (missed := r[contender].missed):
+            if (
+                contender in r
+                and r[contender].cached
+                and (missed := r[contender].missed)
+            ):
                 yield f"{name}: {missed} programs of {contender} were not in the cache"
     if "linen-12" in results and "linen-96" in results:
         few, many = (size_of(f"linen-{n}", quick).layers for n in (12, 96))

@@ -31,6 +31,7 @@ from .placement import resolve
 from .promise import Law
 from .streams import as_key
 from .tables import code, paragraph
+from .tables import code, paragraph
 from .values import literal
 from .words import no_field
 
@@ -211,6 +212,12 @@ class Initializer(Constructed, Value, Operators):
             if field.init and not _is_default(getattr(self, field.name), field.default)
         ]
         return f"{type(self).__name__}({', '.join(shown)})"
+
+    def _repr_html_(self) -> str:
+        """Return the law for a notebook: how it is written, and what it says it is."""
+        said = (inspect.getdoc(type(self)) or "").partition("\n\n")[0]
+        own = "" if said.startswith(f"{type(self).__name__}(") else said
+        return code(repr(self)) + paragraph(own)
 
     def _repr_html_(self) -> str:
         """Return the law for a notebook: how it is written, and what it says it is."""

@@ -20,6 +20,7 @@ from .._core.initializer import Initializer
 from .._core.page import write
 from .._core.promise import Law
 from .._core.tables import human_bytes, paragraph
+from .._core.tables import human_bytes, paragraph
 from .._errors import Refused, shown
 from .._fans.declaration import Declaration
 from .._fans.fans import Fans

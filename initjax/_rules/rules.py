@@ -15,6 +15,7 @@ from .._core.initializer import Initializer
 from .._core.streams import Seed
 from .._core.streams import clean_path as plain_path
 from .._core.tables import Table, paragraph
+from .._core.tables import Table, paragraph
 from .._errors import Refused, shown
 from .._fans.declaration import as_declaration
 from .._fans.fans import is_list
@@ -159,6 +160,14 @@ class Rules:
         default = "" if self.default is None else f", default={_plain(self.default)}"
         strict = "" if self.strict else ", strict=False"
         return f"Rules([\n{''.join(lines)}]{default}{strict})"
+
+    def _repr_html_(self) -> str:
+        """Return a table of the rules for a notebook."""
+        rows = [(_show(r.pattern), _plain(r.spec)) for r in self.rules]
+        if self.default is not None:
+            rows.append(("default", _plain(self.default)))
+        note = "" if self.strict else "strict=False"
+        return Table(("pattern", "initializer"), rows).html() + paragraph(note)
 
     def _repr_html_(self) -> str:
         """Return a table of the rules for a notebook."""
