@@ -374,12 +374,10 @@ def notes(results: dict[str, Results], quick: bool) -> Iterator[str]:
         if BY_RULE in r and r[BY_RULE].size != r[OURS].size:
             yield f"{name}: init_tree makes {r[BY_RULE].size} entries"
         for contender in COMPILED:
-            if (
-                contender in r
-                and r[contender].cached
-                and (missed := r[contender].missed)
-            ):
-                yield f"{name}: {missed} programs of {contender} were not in the cache"
+            found = r.get(contender)
+            if found and found.cached and found.missed:
+                missed = f"{found.missed} programs of {contender}"
+                yield f"{name}: {missed} were not in the cache"
     if "linen-12" in results and "linen-96" in results:
         few, many = (size_of(f"linen-{n}", quick).layers for n in (12, 96))
         short, deep = results["linen-12"][OURS], results["linen-96"][OURS]
