@@ -54,8 +54,11 @@ def gpt2(layers: int, layout: Layout = "io") -> Rules:
             _BIAS,
             (f"**/{{wte,wpe,*[eE]mbed*}}/{_TABLE}", Spec(law, fan=Fan.embedding())),
             (f"**/{{c_attn,qkv}}/{_WEIGHT}", Spec(law, fan=qkv, optional=True)),
-            (f"**/c_proj/{_WEIGHT}", Spec(depth_scaled(law, layers), fan=fan)),
-            (f"**/{_WEIGHT}", Spec(law, fan=fan)),
+            (
+                f"**/c_proj/{_WEIGHT}",
+                Spec(depth_scaled(law, layers), fan=fan, fallback=True),
+            ),
+            (f"**/{_WEIGHT}", Spec(law, fan=fan, fallback=True)),
         ]
     )
 
@@ -78,10 +81,10 @@ def llama(layers: int | None = None, layout: Layout = "io") -> Rules:
         _NORM,
         _BIAS,
         (f"**/*[eE]mbed*/{_TABLE}", Spec(law, fan=Fan.embedding())),
-        (f"**/{_WEIGHT}", Spec(law, fan=fan)),
+        (f"**/{_WEIGHT}", Spec(law, fan=fan, fallback=True)),
     ]
     if layers is not None:
-        last = Spec(depth_scaled(law, layers), fan=fan)
+        last = Spec(depth_scaled(law, layers), fan=fan, fallback=True)
         rows.insert(3, (f"**/{{o_proj,down_proj,wo,w2}}/{_WEIGHT}", last))
     return Rules(rows)
 
@@ -105,7 +108,7 @@ def bert(layout: Layout = "io", heads: bool = False) -> Rules:
             _BIAS,
             (f"**/*[eE]mbed*/{_TABLE}", Spec(law, fan=Fan.embedding())),
             *(_heads(law) if heads else ()),
-            (f"**/{_WEIGHT}", Spec(law, fan=fan)),
+            (f"**/{_WEIGHT}", Spec(law, fan=fan, fallback=True)),
         ]
     )
 
@@ -147,7 +150,10 @@ def vit(
         return Rules(
             [
                 _NORM,
-                (f"{head}/{_WEIGHT}", Spec(Zeros(), fan=fan, optional=True)),
+                (
+                    f"{head}/{_WEIGHT}",
+                    Spec(Zeros(), fan=fan, fallback=True, optional=True),
+                ),
                 (f"{stem}/{_WEIGHT}", Spec(LecunNormal(), fan=conv)),
                 ("**/{*mlp*,*Mlp*}/**/{bias,b}", Spec(tiny, optional=True)),
                 # of Hugging Face's files
@@ -159,7 +165,7 @@ def vit(
                 (position, RandomNormal(stddev=0.02)),
                 (token, Spec(Zeros(), optional=True)),
                 *(_heads(GlorotUniform()) if heads else ()),
-                (f"**/{_WEIGHT}", Spec(GlorotUniform(), fan=fan)),
+                (f"**/{_WEIGHT}", Spec(GlorotUniform(), fan=fan, fallback=True)),
             ]
         )
     if style != "timm":
@@ -175,7 +181,7 @@ def vit(
             (position, cut),
             (token, Spec(tiny, optional=True)),
             *(_heads(cut) if heads else ()),
-            (f"**/{_WEIGHT}", Spec(cut, fan=fan)),
+            (f"**/{_WEIGHT}", Spec(cut, fan=fan, fallback=True)),
         ]
     )
 
@@ -241,9 +247,12 @@ def t5(d_model: int, d_kv: int = 64, layout: Layout = "io") -> Rules:
             _NORM,
             (f"**/*rel*/{{rel_embedding,{_TABLE[1:]}", Spec(law, fan=d_model)),
             (f"**/{{shared,*[eE]mbed*}}/{_TABLE}", table),
-            (f"**/lm_head/{_WEIGHT}", Spec(one, fan=fan, optional=True)),
-            (f"**/{{q,query}}/{_WEIGHT}", Spec(scaled(law, d_kv**-0.5), fan=fan)),
-            (f"**/{_WEIGHT}", Spec(law, fan=fan)),
+            (f"**/lm_head/{_WEIGHT}", Spec(one, fan=fan, fallback=True, optional=True)),
+            (
+                f"**/{{q,query}}/{_WEIGHT}",
+                Spec(scaled(law, d_kv**-0.5), fan=fan, fallback=True),
+            ),
+            (f"**/{_WEIGHT}", Spec(law, fan=fan, fallback=True)),
         ]
     )
 
@@ -273,7 +282,7 @@ def mixtral(layout: Layout = "io") -> Rules:
                 Spec(law, fan=gate_up, optional=True),
             ),
             ("**/experts/*{/kernel,}", Spec(law, fan=stacked, optional=True)),
-            (f"**/{_WEIGHT}", Spec(law, fan=fan)),
+            (f"**/{_WEIGHT}", Spec(law, fan=fan, fallback=True)),
         ]
     )
 

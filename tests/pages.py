@@ -19,6 +19,7 @@ PAGES = [
         if not path.relative_to(ROOT / "docs").parts[0].startswith("_")
     ),
 ]
+PRINTS = re.compile(r"\bprint\(")
 FENCE = re.compile(r"^(?P<indent> *)```(?P<language>[\w-]*).*$")
 
 
@@ -94,7 +95,7 @@ def console(block):
 def run(page, compare=True):
     """Run a page's blocks in one namespace; a bare one is what the last printed."""
     names = {"__name__": "__main__"}
-    printed, error = "", None
+    printed, error, is_shown = "", None, True
     for block in blocks(page.read_text()):
         where = f"{page.relative_to(ROOT)}, line {block.line}"
         if error is not None:
@@ -103,12 +104,16 @@ def run(page, compare=True):
                 raise error
             error = None
         elif block.language == "python":
+            assert is_shown, f"{where}: nothing shows what the block before prints"
             printed, error = python(block, page, names)
+            is_shown = not (printed and PRINTS.search(block.text)) or error is not None
         elif block.language == "console":
             ran = console(block)
             assert not compare or is_like(block.text, ran), f"{where}:\n{ran}"
         elif not block.language:
             assert printed, f"{where}: an output, but nothing was printed"
+            is_shown = True
             assert not compare or is_like(block.text, printed), f"{where}:\n{printed}"
     if error is not None:
         raise error
+    assert is_shown, f"{page.relative_to(ROOT)}: nothing shows what the end prints"

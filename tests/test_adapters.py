@@ -10,7 +10,7 @@ from jax import ShapeDtypeStruct
 from tools import assert_refused, assert_same_bits, root
 
 import initjax as ij
-from initjax import Fan, Spec, Weight
+from initjax import Fan, Rules, Spec, Weight
 
 EXTRAS = {
     **{"linen": "flax", "nnx": "flax", "equinox": "equinox", "haiku": "haiku"},
@@ -96,6 +96,32 @@ def test_a_weight_is_a_shape_and_its_declaration_is_checked():
         ValueError,
         "Weight((8, 32)): must be None, a declaration such as Fan.layout('oi'), 'conv',"
         " a number or a pair of numbers, got 'io?'; did you mean Fan.layout('io?')?",
+    )
+
+
+@pytest.mark.parametrize("make", [ij.recipes.llama, ij.presets.torch.layers])
+def test_rules_of_others_give_way_to_what_a_leaf_knows(make):
+    """Attention's heads are no window of a convolution; other leaves are as before."""
+    heads = Weight((64, 4, 16), jnp.float32, Fan.dense_general(1, 2))
+    tree = {
+        "query": {"kernel": heads},
+        "up": {"kernel": ShapeDtypeStruct((64, 256), jnp.float32)},
+        "embed": {"embedding": ShapeDtypeStruct((10, 64), jnp.float32)},
+        "norm": {"scale": ShapeDtypeStruct((64,), jnp.float32)},
+    }
+    plan = ij.plan(make(), tree)
+    fans = {row.path: row.fans[0] for row in plan.rows if row.fans}
+    assert fans["query/kernel"] == (64, 64)
+    assert fans["up/kernel"] == (64, 256)
+
+
+def test_a_fallback_is_of_a_declaration_and_survives_json():
+    rules = Rules([("**", Spec("he_normal", fan=Fan.layout("oi"), fallback=True))])
+    assert Rules.from_config(rules.get_config()) == rules
+    assert_refused(
+        lambda: Spec("ones", fallback=True),
+        ValueError,
+        "Spec('ones'): fallback=True is of fan=; give one.",
     )
 
 

@@ -1,4 +1,4 @@
-"""What is compiled is lowered for every platform; it runs on the CPU alone."""
+"""What is compiled is lowered for every platform."""
 
 import jax
 import jax.numpy as jnp

@@ -12,7 +12,11 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 RUN = [page for page in PAGES if re.search("```(python|console)", page.read_text())]
 
 
-@pytest.mark.parametrize("page", RUN, ids=lambda page: page.stem)
+def name_of(page):
+    return str(page.relative_to(ROOT).with_suffix(""))
+
+
+@pytest.mark.parametrize("page", RUN, ids=name_of)
 def test_a_page_runs(page, tmp_path, monkeypatch, as_frameworks_expect, registry):
     """Outputs are those of the newer jax: older ones compile other programs."""
     monkeypatch.chdir(tmp_path)
@@ -35,7 +39,7 @@ def test_a_wrong_output_would_be_seen(shown, printed, like):
 
 
 SHELL = [
-    pytest.param(block.text, id=f"{page.stem}-{block.line}")
+    pytest.param(block.text, id=f"{name_of(page)}-{block.line}")
     for page in PAGES
     for block in blocks(page.read_text())
     if block.language == "sh"
@@ -52,7 +56,7 @@ def test_what_a_shell_block_names_is_there(text):
 
 
 DIFFS = {
-    f"{page.stem}-{block.line}": block.text
+    f"{name_of(page)}-{block.line}": block.text
     for page in PAGES
     for block in blocks(page.read_text())
     if block.language == "diff" and "+++ b/" in block.text

@@ -23,7 +23,7 @@ FUSED = Fan.fused(2, axis=1)
 
 @dataclasses.dataclass(frozen=True)
 class Exponential(ij.Initializer):
-    """README's: one number, no word of streams."""
+    """That of docs/how-to/own-law.md: one number, no word of streams."""
 
     scale: float = 1.0
 
@@ -151,11 +151,33 @@ class Secret(ij.Initializer):
         return ij.RandomNormal()._draw(shape, dtype)
 
 
+@dataclasses.dataclass(frozen=True)
+class Pair(ij.Initializer):
+    """Promises a pair of numbers."""
+
+    def _law(self, shape, dtype):
+        return 0.0, 1.0
+
+
+def test_a_promise_is_a_law():
+    assert_refused(
+        lambda: Pair().law((2, 3)),
+        TypeError,
+        "Pair().law(shape=(2, 3)): its _law must return an initjax.Law, got tuple.",
+    )
+
+
 def test_a_law_without_a_stream_is_refused():
     assert_refused(
         Undecorated,
         TypeError,
         "Undecorated(): the class is no dataclass of its own; decorate it with "
+        "@dataclasses.dataclass(frozen=True).",
+    )
+    assert_refused(
+        lambda: Undecorated(2.0),
+        TypeError,
+        "Undecorated: the class is no dataclass of its own; decorate it with "
         "@dataclasses.dataclass(frozen=True).",
     )
     assert_refused(

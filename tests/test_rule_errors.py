@@ -227,6 +227,11 @@ RULES = [
         "tree; drop it, or rename it.",
     ),
     (
+        lambda: ij.missing(TREE, ij.init_tree(ONES, TREE, jax.random.key(0)), ONES, 1),
+        "missing: the checkpoint is shapes and the tree arrays; the order is "
+        "missing(checkpoint, abstract_tree, rules, key).",
+    ),
+    (
         lambda: ij.missing({"a": {"bias": jnp.ones(5)}}, TREE, ONES, jax.random.key(0)),
         "missing: 'a/bias' is float32[5] in the checkpoint, float32[6] in the tree; "
         "convert it first, or say grow='rows'.",
@@ -409,6 +414,16 @@ KINDS = [
         "init_tree: rules must be Rules([...]), got list.",
     ),
     (
+        lambda: Rules([(ij.HeNormal(), "**/kernel")]),
+        "Rules: rule 0: is (initializer, pattern); a rule is a pair (pattern, "
+        "initializer), ('**/kernel', HeNormal()).",
+    ),
+    (
+        lambda: Rules([("ones", "**/kernel")]),
+        "Rules: rule 0: is (initializer, pattern); a rule is a pair (pattern, "
+        "initializer), ('**/kernel', 'ones').",
+    ),
+    (
         lambda: Rules({"a": "ones"}),
         "Rules: needs a list of (pattern, initializer), got dict; order decides, so "
         "give "
@@ -571,6 +586,11 @@ KINDS = [
 
 ENSEMBLES = [
     (
+        lambda: ij.init_ensemble(ONES, TREE, jax.random.split(jax.random.key(0), 3), 3),
+        "init_ensemble: needs one key, got a batch of (3,); the key of member i is "
+        "member_key(key, i), so give one key, and n.",
+    ),
+    (
         lambda: ij.init_ensemble(ONES, TREE, jax.random.key(0), 0),
         "init_ensemble: needs one member or more, got n=0.",
     ),
@@ -636,7 +656,8 @@ SAVED = {
     ),
     "a field": (
         [["a", {"initializer": "ones", "x": 1}]],
-        "rule 0: has no field 'x'; known: initializer, fan, dtype, stream, optional.",
+        "rule 0: has no field 'x'; known: initializer, fan, dtype, stream, optional, "
+        "fallback.",
     ),
     "a fan": (
         [["a", {"initializer": "ones", "fan": {"class_name": "Fan", "config": 3}}]],
@@ -721,6 +742,10 @@ FANS = {
         "must be None, a declaration such as Fan.layout('oi'), 'conv', a number or a "
         "pair "
         "of numbers, got 'oi'; did you mean Fan.layout('oi')?"
+    ),
+    "HeNormal(fan='fan_in')": (
+        "must be None, a declaration such as Fan.layout('oi'), 'conv', a number or a "
+        "pair of numbers, got 'fan_in'; that is VarianceScaling(mode='fan_in')."
     ),
     "HeNormal(fan=Fan(in_axes=(0,), out_axes=(1,)), in_axis=(0,), out_axis=(1,))": (
         "takes fan or in_axis and out_axis, not both; drop one."

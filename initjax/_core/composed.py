@@ -88,8 +88,16 @@ def _in_order(config: Config, shape: Shape, dtype: np.dtype[Any]) -> Draw:
 
 def _law_in_order(config: Config, shape: Shape, dtype: np.dtype[Any]) -> Law:
     if (roles := _other_roles(config, shape)) is None:
-        return config._law(shape, dtype)
+        return _own_law(config, shape, dtype)
     return _kernel_of(config, shape)._law(kernel_shape(shape, roles), dtype)
+
+
+def _own_law(config: Config, shape: Shape, dtype: np.dtype[Any]) -> Law:
+    law = config._law(shape, dtype)
+    if not isinstance(law, Law):  # pyright: ignore[reportUnnecessaryIsInstance]  # that of a user's class
+        kind = type(law).__name__
+        raise Refused(f"its _law must return an initjax.Law, got {kind}.", TypeError)
+    return law
 
 
 def _other_roles(config: Config, shape: Shape) -> Roles | None:
@@ -110,7 +118,7 @@ def law_of(config: Config, shape: Shape, dtype: np.dtype[Any]) -> Law:
     """Return the law of an entry of an array that a declaration may divide."""
     fan: Declaration | None = config.fan
     if fan is None or config._is_whole():
-        return config._law(shape, dtype)
+        return _own_law(config, shape, dtype)
     if parts := fan.parts(shape):
         pairs = zip(config._divided(parts), part_shapes(shape, parts), strict=True)
         laws = [law_of(part, part_shape, dtype) for part, part_shape in pairs]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any, ParamSpec, Self, TypeVar
@@ -18,6 +19,16 @@ from .words import names_of, no_field
 P = ParamSpec("P")
 R = TypeVar("R")
 
+UNDECORATED = (
+    "the class is no dataclass of its own; decorate it with "
+    "@dataclasses.dataclass(frozen=True)."
+)
+
+
+def is_undecorated(cls: type) -> bool:
+    """Tell whether a law's class has the fields of its base alone."""
+    return isinstance(getattr(cls, "seed", None), dataclasses.Field)
+
 
 class Constructed:
     """The base of what is constructed first and called with a key and a shape then."""
@@ -27,6 +38,8 @@ class Constructed:
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Return a new object, or say that the call of a law is none of its class."""
         new = super().__new__(cls)
+        if (args or kwargs) and is_undecorated(cls):
+            raise TypeError(f"{cls.__name__}: {UNDECORATED}")
         if _is_call(args):
             try:  # a law of one's own may have such fields
                 new.__init__(*args, **kwargs)

@@ -21,7 +21,7 @@ from .bound import Bound
 from .compile import Draw, prepare
 from .composed import clones_of, draw_of, law_of
 from .config import read_fields, to_plain
-from .constructed import Constructed
+from .constructed import UNDECORATED, Constructed, is_undecorated
 from .fields import Check, checked, declaration, default_dtype, stream
 from .names import is_built_in
 from .operators import Operators
@@ -30,7 +30,6 @@ from .own import Value, is_traced, kept
 from .placement import resolve
 from .promise import Law
 from .streams import as_key
-from .tables import code, paragraph
 from .tables import code, paragraph
 from .values import literal
 from .words import no_field
@@ -219,19 +218,9 @@ class Initializer(Constructed, Value, Operators):
         own = "" if said.startswith(f"{type(self).__name__}(") else said
         return code(repr(self)) + paragraph(own)
 
-    def _repr_html_(self) -> str:
-        """Return the law for a notebook: how it is written, and what it says it is."""
-        said = (inspect.getdoc(type(self)) or "").partition("\n\n")[0]
-        own = "" if said.startswith(f"{type(self).__name__}(") else said
-        return code(repr(self)) + paragraph(own)
-
     def _check_class(self) -> None:
-        if isinstance(getattr(type(self), "seed", None), dataclasses.Field):
-            raise Refused(
-                "the class is no dataclass of its own; decorate it with "
-                "@dataclasses.dataclass(frozen=True).",
-                TypeError,
-            )
+        if is_undecorated(type(self)):
+            raise Refused(UNDECORATED, TypeError)
 
     def _validate(self) -> None:
         """Refuse fields that do not go together."""

@@ -11,7 +11,6 @@ from typing import Any
 from jax.sharding import Sharding
 
 from .._core.tables import Table, human_bytes, paragraph
-from .._core.tables import Table, human_bytes, paragraph
 from .execute import Engine
 from .keys import size_of
 from .program import Program, hindrance
@@ -111,7 +110,7 @@ class SetupPlan:
     def _notes(self) -> list[str]:
         lines = [
             f"{self.compiled} program{'s' * (self.compiled != 1)}, "
-            f"{self.outputs} arrays, "
+            f"{self.outputs} array{'s' * (self.outputs != 1)}, "
             f"{human_bytes(self.size)}; at most about {human_bytes(self.peak)} a device"
         ]
         if self.fallbacks or self.whole:

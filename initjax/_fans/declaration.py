@@ -137,6 +137,8 @@ def as_declaration(value: Any) -> Declaration | None:
             return found
     is_text = isinstance(value, str)
     hint = f"; did you mean Fan.layout({shown(value)})?" if is_text else "."
+    if is_text and value.startswith("fan_"):
+        hint = f"; that is VarianceScaling(mode={value!r})."
     raise Refused(
         "must be None, a declaration such as Fan.layout('oi'), 'conv', a number or a "
         f"pair of numbers, got {shown(value)}{hint}",

@@ -46,9 +46,8 @@ def assign(
 ) -> list[Assigned]:
     """Return what makes every chosen leaf; rules are checked against all of them."""
     if not isinstance(rules, Rules):  # pyright: ignore[reportUnnecessaryIsInstance]  # users pass lists
-        raise Refused(
-            f"rules must be Rules([...]), got {type(rules).__name__}.", TypeError
-        )
+        kind = type(rules).__name__
+        raise Refused(f"rules must be Rules([...]), got {kind}.", TypeError)
     choosers = [chooser(rule.pattern) for rule in rules.rules]
     first: dict[int, int | None] = {
         leaf.place: next((i for i, c in enumerate(choosers) if c(leaf)), None)
@@ -58,9 +57,15 @@ def assign(
     _check_coverage(rules, leaves, first, needed)
     specs = {number: _spec(rules, number) for number in set(first.values())}
     laws = {n: spec and spec.law for n, spec in specs.items()}  # one a rule
+    of_told = {n: spec and spec.law_told for n, spec in specs.items()}
     rows: list[Assigned] = []
     told = Told()
-    by_place = {leaf.place: told.law(laws[first[leaf.place]], leaf) for leaf in leaves}
+    by_place = {
+        leaf.place: laws[first[leaf.place]]
+        if leaf.fan is None
+        else told.law(of_told[first[leaf.place]], leaf)
+        for leaf in leaves
+    }
     beside = Neighbours(leaves, by_place)
     for leaf in chosen:
         number = first[leaf.place]

@@ -20,7 +20,6 @@ from .._core.initializer import Initializer
 from .._core.page import write
 from .._core.promise import Law
 from .._core.tables import human_bytes, paragraph
-from .._core.tables import human_bytes, paragraph
 from .._errors import Refused, shown
 from .._fans.declaration import Declaration
 from .._fans.fans import Fans
@@ -88,8 +87,8 @@ class TreePlan:
         row = next((row for row in self.rows if row.path == name), None)
         if row is None:
             near = difflib.get_close_matches(name, [r.path for r in self.rows], n=1)
-            hint = f"; nearest is {near[0]!r}" if near else ""
-            raise KeyError(f"TreePlan.explain({path!r}): no such leaf{hint}.")
+            hint = f"nearest is {near[0]!r}" if near else "plan.rows lists them"
+            raise KeyError(f"TreePlan.explain({path!r}): no such leaf; {hint}.")
         return explained(row)
 
     def to_json(self) -> str:

@@ -92,7 +92,8 @@ def missing(
     try:
         check_grow(grow)
         tree = read_tree(abstract_tree, shardings)
-        kept = _kept(read_tree(params), tree, grow)
+        _check_order(have := read_tree(params), tree)
+        kept = _kept(have, tree, grow)
         olds = {
             leaf.place: kept.pop(leaf.place)
             for leaf in tree.leaves
@@ -109,6 +110,24 @@ def missing(
         raise refused.at("missing") from None
 
 
+def _check_order(have: Tree, whole: Tree) -> None:
+    """Refuse shapes for the checkpoint and arrays for the tree."""
+    if have.leaves and whole.leaves and _has_arrays(whole) and not _has_arrays(have):
+        raise Refused(
+            "the checkpoint is shapes and the tree arrays; the order is "
+            "missing(checkpoint, abstract_tree, rules, key)."
+        )
+
+
+def _has_arrays(tree: Tree) -> bool:
+    return any(not _is_shape(tree.values[leaf.place]) for leaf in tree.leaves)
+
+
+def _is_shape(value: Any) -> bool:
+    """Tell a leaf that is only a shape from an array."""
+    return isinstance(value, jax.ShapeDtypeStruct)
+
+
 def _kept(have: Tree, whole: Tree, grow: Grow) -> dict[int, Any]:
     """Return a checkpoint's arrays by their place in the whole tree."""
     plain = {*whole.others}  # such as an Equinox module's functions and rates
@@ -121,7 +140,7 @@ def _kept(have: Tree, whole: Tree, grow: Grow) -> dict[int, Any]:
     kept: dict[int, Any] = {}
     for leaf in (*have.leaves, *have.keys):
         value = have.values[leaf.place]
-        if isinstance(value, jax.ShapeDtypeStruct):
+        if _is_shape(value):
             continue
         if (wanted := known.get(leaf.path)) is None:
             raise _unknown(leaf, list(known.values()))

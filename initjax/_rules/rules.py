@@ -15,7 +15,6 @@ from .._core.initializer import Initializer
 from .._core.streams import Seed
 from .._core.streams import clean_path as plain_path
 from .._core.tables import Table, paragraph
-from .._core.tables import Table, paragraph
 from .._errors import Refused, shown
 from .._fans.declaration import as_declaration
 from .._fans.fans import is_list
@@ -33,6 +32,8 @@ class Spec:
     Args:
         initializer: Anything `get` takes: a law, a name, a config, a function.
         fan: How the leaf is made up, in place of the law's own; see `Fan`.
+        fallback: Whether `fan` is only for leaves that do not know theirs, as those of
+            the adapters' `abstract` do.
         dtype: What the leaf is made in; None is the dtype of the tree.
         stream: The path whose stream the leaf draws from; None is its own. The old path
             of a leaf that was renamed keeps its numbers.
@@ -48,6 +49,7 @@ class Spec:
     dtype: Any = None
     stream: Seed = None
     optional: bool = False
+    fallback: bool = False
 
     def __post_init__(self) -> None:
         """Check the fields and keep their plain values."""
@@ -66,7 +68,10 @@ class Spec:
                 "dtype": default_dtype(self.dtype),
                 "stream": _stream(self.stream),
                 "optional": flag(self.optional),
+                "fallback": flag(self.fallback),
             }
+            if self.fallback and fan is None:
+                raise Refused("fallback=True is of fan=; give one.")
         except Refused as refused:
             raise refused.at(f"Spec({name_of(self.initializer)})") from None
         for name, value in kept.items():
@@ -78,6 +83,11 @@ class Spec:
         if self.fan is None:
             return self.initializer
         return dataclasses.replace(self.initializer, fan=self.fan)
+
+    @property
+    def law_told(self) -> Any:
+        """The initializer for a leaf that knows its fans."""
+        return self.initializer if self.fallback else self.law
 
     def __repr__(self) -> str:
         """Show what differs from the defaults, the initializer alone if nothing."""
@@ -169,14 +179,6 @@ class Rules:
         note = "" if self.strict else "strict=False"
         return Table(("pattern", "initializer"), rows).html() + paragraph(note)
 
-    def _repr_html_(self) -> str:
-        """Return a table of the rules for a notebook."""
-        rows = [(_show(r.pattern), _plain(r.spec)) for r in self.rules]
-        if self.default is not None:
-            rows.append(("default", _plain(self.default)))
-        note = "" if self.strict else "strict=False"
-        return Table(("pattern", "initializer"), rows).html() + paragraph(note)
-
     def get_config(self) -> dict[str, Any]:
         """Return the rules as JSON-able data.
 
@@ -234,9 +236,18 @@ def _rule(number: int, row: Any) -> Rule:
             f"{where}: must be a pair (pattern, initializer), got {shown(row)}."
         )
     pattern, initializer = cast("Sequence[Any]", row)
+    if isinstance(pattern, (Initializer, Spec)) or _is_glob(initializer):
+        raise TypeError(
+            f"{where}: is (initializer, pattern); a rule is a pair (pattern, "
+            f"initializer), ({shown(initializer)}, {shown(pattern)})."
+        )
     with _at(where):
         chooser(pattern)
         return Rule(pattern, _spec(initializer))
+
+
+def _is_glob(initializer: Any) -> bool:
+    return isinstance(initializer, str) and ("*" in initializer or "/" in initializer)
 
 
 def _spec(value: Any) -> Spec:

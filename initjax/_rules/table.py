@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 
 from .._core.initializer import Initializer
 from .._core.tables import Table, human_bytes
-from .._core.tables import Table, human_bytes
 from .._core.values import ArrayValue
 from .._fans.fans import Fans
 from ..laws.wrapper import Wrapper

@@ -17,8 +17,8 @@ class Told:
         self._made: dict[Any, Any] = {}
 
     def law(self, law: Any, leaf: Leaf) -> Any:
-        """Return a leaf's law, its fans the leaf's if the law declares none."""
-        if leaf.fan is None or not isinstance(law, Initializer) or declares(law):
+        """Return the law of a leaf that knows its fans, unless the law declares its."""
+        if not isinstance(law, Initializer) or declares(law):
             return law
         key = (id(law), leaf.fan)
         if key not in self._made:

@@ -161,8 +161,9 @@ def init_model(model: Any, rules: Rules, key: jax.Array, *, only: Any = None) ->
     numbers layers without a name through the whole process (dense, dense_1), so name
     yours, or call `keras.utils.clear_session()` first.
 
-    The rules cover the weights that train. Others keep their value unless a rule names
-    them; see `abstract`. Under `keras.distribution` weights are born in their shards.
+    The rules cover the weights that train. Others keep their value unless a pattern
+    matches them; see `abstract`. Under `keras.distribution` weights are born in their
+    shards.
 
     Args:
         model: A model or layer of Keras that is built.

@@ -163,8 +163,8 @@ def layers(layout: Literal["io", "oi"] = "io") -> Rules:
     Linear and convolutional weights and their biases, embeddings, normalization,
     `nn.MultiheadAttention` (`in_proj_weight`, and biases of zero), recurrent layers
     (`weight_ih_l0` and their like), by the usual names of Flax, Haiku, Equinox and
-    PyTorch. A kernel of more than two axes is a convolution's; attention's with an axis
-    of heads needs a rule of its own in front.
+    PyTorch. A kernel of more than two axes is a convolution's, unless its leaf knows
+    its fans, as those of the adapters' `abstract` do.
 
     Args:
         layout: Of weights: "io" is (window, inputs, outputs), "oi" PyTorch's own
@@ -190,7 +190,7 @@ def layers(layout: Literal["io", "oi"] = "io") -> Rules:
         ("**/{in_proj_bias,out_proj/bias}", laws.Zeros()),
         ("**/weight_hh*", Spec(law, fan=hidden)),
         ("**/{weight_ih*,bias_ih*,bias_hh*}", Spec(law, fan=beside)),
-        ("**/{kernel,weight,w}", Spec(law, fan=fan)),
+        ("**/{kernel,weight,w}", Spec(law, fan=fan, fallback=True)),
         ("**/{bias,b}", Spec(law, fan=Beside("{kernel,weight,w}"))),
     ]
     specs = ((pattern, _spec(what)) for pattern, what in optional)
