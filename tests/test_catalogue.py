@@ -19,6 +19,7 @@ MARKS = {
     CATALOGUE.INDEX: (CATALOGUE.LAWS, CATALOGUE.GALLERY),
     CATALOGUE.REFERENCE: (CATALOGUE.NAMES,),
 }
+NAV = (ROOT / "mkdocs.yml").read_text()
 REFERENCE = sorted((ROOT / "docs" / "reference").glob("*.md"))
 
 
@@ -215,3 +216,11 @@ def test_a_name_that_is_passed_on_counts_as_public():
 def test_the_list_of_names_has_all_of_them():
     listed = re.findall(r"^\| \[`(\w+)`\]", CATALOGUE.names_of_all(), re.MULTILINE)
     assert listed == ij.__all__
+
+
+def test_every_page_is_in_the_navigation_once():
+    listed = re.findall(r"- (?:\w+: )?([\w/-]+\.md)$", NAV, re.MULTILINE)
+    docs = ROOT / "docs"
+    assert sorted(listed) == sorted(
+        str(p.relative_to(docs)) for p in docs.rglob("*.md")
+    )

@@ -43,7 +43,7 @@ ROUNDED_TWICE = (  # by old XLA
 
 OF_SCALE_ALONE = {"Ones", "Constant"}  # float8_e8m0fnu has neither sign nor zero
 FEW = """
-    bool int32 bfloat16 float8_e4m3fn float64 float8_e8m0fnu complex64
+    bool int32 bfloat16 float64 float8_e8m0fnu complex64
 """.split()
 EVERY = {  # laws of their own samplers, to which the dtypes of all others go
     *("Zeros", "Constant", "RandomNormal", "RandomUniform", "TruncatedNormal"),

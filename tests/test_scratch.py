@@ -115,7 +115,7 @@ def test_no_scratch_memory_at_64_mib(init, dtype):
 
 UNEQUAL = ij.HeNormal(fan=ij.Fan.fused([2048, 1024, 1024], axis=1))
 PLACED = [(init, P("d")) for init in LAWS] + [
-    (init, P(None, "d")) for init in LAWS if not is_rare(init)
+    (init, P(None, "d")) for init in LAWS[::2] if not is_rare(init)
 ]
 # each device would hold all of an axis on which parts of several lengths or laws lie
 PLACED = [
