@@ -370,7 +370,7 @@ MISTAKES = {
         lambda: init_model(MODEL, ij.Rules([("**/w", "zeros")]), root(), X),
         ValueError,
         "init_tree: 3 of 6 leaves match no rule:\n  net/~/linear_0/b (5,)\n"
-        "  net/~/linear_1/b (3,)\n  net/~/linear_2/b (3,)\nadd a rule or default=.",
+        "  net/~/linear_*/b (3,), 2 leaves\nadd a rule or default=.",
     ),
 }
 
