@@ -57,7 +57,7 @@ def assign(
     _check_coverage(rules, leaves, first, needed)
     specs = {number: _spec(rules, number) for number in set(first.values())}
     laws = {n: spec and spec.law for n, spec in specs.items()}  # one a rule
-    of_told = {n: spec and spec.law_told for n, spec in specs.items()}
+    of_told = {n: spec and spec._law_told for n, spec in specs.items()}
     rows: list[Assigned] = []
     told = Told()
     by_place = {

@@ -85,7 +85,7 @@ class Spec:
         return dataclasses.replace(self.initializer, fan=self.fan)
 
     @property
-    def law_told(self) -> Any:
+    def _law_told(self) -> Any:
         """The initializer for a leaf that knows its fans."""
         return self.initializer if self.fallback else self.law
 
