@@ -58,7 +58,7 @@ def assert_same(one, other):
     jax.tree.map(assert_same_bits, one, other)
 
 
-@pytest.mark.parametrize("n", [1, 3, 8, 11, 32])
+@pytest.mark.parametrize("n", [1, 3, 11])
 def test_member_i_is_itself_alone_and_among_any_number(n, eight, solo):
     many = ensemble(n)
     for i in range(min(n, 8)):

@@ -89,7 +89,8 @@ def called(f):
     return f(root(), SHAPE, DTYPE)
 
 
-SAME = {"law of a law", "clone of a plain one", "partial"}  # as laws and plain ones
+# as laws and plain ones
+SAME = {"law of a law", "clone of a plain one", "partial", "slotted", "constant"}
 PAIRS = itertools.product(FUNCTIONS, TRANSFORMS)
 
 
