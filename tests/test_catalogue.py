@@ -147,6 +147,9 @@ def test_the_site_has_the_pages_and_the_tables():
         made = CATALOGUE.on_page_markdown(text, page)
         assert not any(mark in made for mark in marks)
         assert CATALOGUE.row(LAWS["Ones"]) in made or "[`Ones`][initjax.Ones]" in made
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="errors.md"))
+    shown = CATALOGUE.on_page_markdown("```\nKeyError: no\n```\n\n```\n1\n```", page)
+    assert shown == "``` { .text .error }\nKeyError: no\n```\n\n```\n1\n```"
 
 
 # -- the reference ---------------------------------------------------------------------

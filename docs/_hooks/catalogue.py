@@ -31,6 +31,7 @@ from initjax.laws.wrapper import Wrapper
 EXAMPLE = Path(__file__).parents[2] / "examples" / "catalogue.py"
 INDEX, LAWS, GALLERY = "catalogue/index.md", "<!-- laws -->", "<!-- gallery -->"
 REFERENCE, NAMES = "reference/index.md", "<!-- names -->"
+ERROR = re.compile(r"^```\n(?=\w+Error: )", re.MULTILINE)
 
 
 @functools.cache
@@ -479,7 +480,8 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Put the tables and the gallery where pages ask for them."""
+    """Put the tables and the gallery where pages ask for them; mark errors."""
+    markdown = ERROR.sub("``` { .text .error }\n", markdown)
     if page.file.src_uri == INDEX:
         return markdown.replace(LAWS, table()).replace(GALLERY, gallery())
     if page.file.src_uri == REFERENCE:

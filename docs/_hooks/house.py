@@ -29,7 +29,7 @@ SAYS = {  # from the ground up
     "_report": "reports, comparisons, plots",
     "recipes": "rules of published models",
     "presets": "other libraries' names",
-    "adapters": "a file a framework",
+    "adapters": "a module a framework",
     "_checkpoints": "checkpoints from plans",
     "_models": "what is loaded late",
     "_unknown": "names that it lacks",
