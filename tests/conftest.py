@@ -1,6 +1,5 @@
 """The strictest JAX there is, on eight simulated CPU devices."""
 
-import gc
 import os
 
 # read when JAX's backend starts and when keras is imported, so set before both
@@ -18,8 +17,6 @@ import jax
 import pytest
 
 from initjax._core.names import REGISTERED
-
-gc.set_threshold(50_000, 20, 50)  # programs stay: looking through them takes long
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
