@@ -3,6 +3,7 @@
 import re
 import tomllib
 
+import jax
 import pages
 import pytest
 from pages import PAGES, ROOT, blocks
@@ -19,6 +20,8 @@ def name_of(page):
 @pytest.mark.parametrize("page", RUN, ids=name_of)
 def test_a_page_runs(page, tmp_path, monkeypatch, as_frameworks_expect, registry):
     """Outputs are those of the newer jax: older ones compile other programs."""
+    if "\nwith jax.set_mesh(" in page.read_text() and not hasattr(jax, "set_mesh"):
+        pytest.skip("jax.set_mesh is newer")
     monkeypatch.chdir(tmp_path)
     pages.run(page, compare=VERSION >= (0, 9))
 

@@ -76,17 +76,16 @@ def casts(jaxpr):
                 yield from casts(getattr(inner, "jaxpr", inner))
 
 
-@pytest.mark.parametrize(
-    "case", [c for c in CASES if "through" not in repr(c.init)], ids=str
-)
+COMPLEX = {"complex", "complex_row", "s4d"}  # no real dtype holds them
+# `Cast` draws in a narrow dtype, and rounds to it again by arithmetic
+REAL = [c for c in CASES if c.name not in COMPLEX and "through" not in repr(c.init)]
+
+
+@pytest.mark.parametrize("case", REAL, ids=str)
 def test_nothing_that_a_law_computes_is_narrow(case):
     """So that no program needs a cast to bfloat16 and back: XLA may leave it out."""
-    try:
-        program = jax.make_jaxpr(lambda key: case.init(key, case.shape, "bfloat16"))
-        jaxpr = program(root()).jaxpr
-    except (TypeError, ValueError):
-        return  # a law of integers or of complex numbers
-    assert ("bfloat16", "float32") not in {*casts(jaxpr)}
+    program = jax.make_jaxpr(lambda key: case.init(key, case.shape, "bfloat16"))
+    assert ("bfloat16", "float32") not in {*casts(program(root()).jaxpr)}
 
 
 def test_a_cast_from_a_narrow_dtype_would_be_seen():

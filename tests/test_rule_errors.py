@@ -587,8 +587,13 @@ KINDS = [
 ENSEMBLES = [
     (
         lambda: ij.init_ensemble(ONES, TREE, jax.random.split(jax.random.key(0), 3), 3),
-        "init_ensemble: needs one key, got a batch of (3,); the key of member i is "
-        "member_key(key, i), so give one key, and n.",
+        "init_ensemble: needs one PRNG key, got a batch of keys of shape (3,); give "
+        "one, and n: member i has member_key(key, i).",
+    ),
+    (
+        lambda: ij.init_ensemble(ONES, TREE, np.zeros((3, 2), np.uint32), 3),
+        "init_ensemble: needs one PRNG key, got a batch of keys of shape (3,); give "
+        "one, and n: member i has member_key(key, i).",
     ),
     (
         lambda: ij.init_ensemble(ONES, TREE, jax.random.key(0), 0),

@@ -224,7 +224,10 @@ def is_typed(key: Any) -> bool:
     return jax.numpy.issubdtype(key.dtype, jax.dtypes.prng_key)
 
 
-def as_key(key: Any) -> jax.Array:
+MANY_KEYS = "use jax.vmap over the keys, or pick one."
+
+
+def as_key(key: Any, if_many: str = MANY_KEYS) -> jax.Array:
     """Return one typed key, or refuse a batch, wrong raw data, and other things."""
     if not isinstance(key, (jax.Array, np.ndarray)):
         raise Refused(
@@ -235,7 +238,7 @@ def as_key(key: Any) -> jax.Array:
     if is_typed(key):
         if key.ndim == 0:
             return cast("jax.Array", key)
-        raise _batch_refused(key.shape)
+        raise _batch_refused(key.shape, if_many)
     if key.dtype != np.uint32:
         raise Refused(
             f"needs a PRNG key, got an array of {key.dtype}; "
@@ -243,7 +246,7 @@ def as_key(key: Any) -> jax.Array:
             TypeError,
         )
     if key.ndim > 1:
-        raise _batch_refused(key.shape[:-1])
+        raise _batch_refused(key.shape[:-1], if_many)
     try:
         return jax.random.wrap_key_data(jax.numpy.asarray(key))
     except TypeError:
@@ -264,8 +267,5 @@ def _key_for(value: Any) -> str:
     return f"jax.random.key({shown(value) if isinstance(value, int) else 'seed'})"
 
 
-def _batch_refused(shape: tuple[int, ...]) -> Refused:
-    return Refused(
-        f"needs one PRNG key, got a batch of keys of shape {shape}; "
-        "use jax.vmap over the keys, or pick one."
-    )
+def _batch_refused(shape: tuple[int, ...], way: str) -> Refused:
+    return Refused(f"needs one PRNG key, got a batch of keys of shape {shape}; {way}")

@@ -13,7 +13,7 @@ from jax.core import Tracer
 from jax.sharding import NamedSharding, PartitionSpec, Sharding
 
 from .._core.fields import integer
-from .._core.streams import Path, fold_in_words, is_key, is_typed
+from .._core.streams import Path, fold_in_words, is_typed
 from .._engine.blocks import is_on_cpu, is_whole
 from .._engine.jit_init import jit_init
 from .._engine.transfer import moved
@@ -141,8 +141,7 @@ def init_ensemble(
         n = _size(n)
         if n < 1:
             raise Refused(f"needs one member or more, got n={n}.")
-        _check_one(key)
-        root = root_of(key)
+        root = root_of(key, "give one, and n: member i has member_key(key, i).")
         if root.is_traced:
             raise Refused("runs outside jax.jit; inside, vmap over member keys.")
         if "rbg" in str(root.kind.impl):
@@ -160,14 +159,6 @@ def init_ensemble(
         raise Refused(f"needs Rules or a function of a key, got {kind}.", TypeError)
     except Refused as refused:
         raise refused.at("init_ensemble") from None
-
-
-def _check_one(key: Any) -> None:
-    if is_key(key) and key.ndim:
-        raise Refused(
-            f"needs one key, got a batch of {key.shape}; the key of member i is "
-            "member_key(key, i), so give one key, and n."
-        )
 
 
 def _size(n: Any) -> int:

@@ -13,6 +13,7 @@ from jax.sharding import NamedSharding, PartitionSpec, Sharding
 
 from .._engine.placing import bound
 from .._errors import Refused, shown
+from ..laws.haar import matmul
 from ..laws.random import RandomNormal
 from .init_tree import Order, make, placed_at
 from .paths import Leaf
@@ -118,7 +119,7 @@ def _mixer(whole: Sharding | None, axis: int) -> Callable[..., jax.Array]:
         first = jnp.moveaxis(old, axis, 0)
         rows = first.reshape(len(first), -1).astype(weights.dtype)
         mean = rows.mean(0, keepdims=True)
-        mixed = jnp.matmul(weights, rows - mean, precision="highest")
+        mixed = matmul(weights, rows - mean)
         spread = (SPREAD / len(rows)) ** 0.5 * mixed
         new = (mean + spread).astype(old.dtype).reshape(-1, *first.shape[1:])
         return jnp.moveaxis(new, 0, axis)

@@ -112,7 +112,7 @@ def missing(
 
 def _check_order(have: Tree, whole: Tree) -> None:
     """Refuse shapes for the checkpoint and arrays for the tree."""
-    if have.leaves and whole.leaves and _has_arrays(whole) and not _has_arrays(have):
+    if have.leaves and not _has_arrays(have) and _has_arrays(whole):
         raise Refused(
             "the checkpoint is shapes and the tree arrays; the order is "
             "missing(checkpoint, abstract_tree, rules, key)."
@@ -120,12 +120,8 @@ def _check_order(have: Tree, whole: Tree) -> None:
 
 
 def _has_arrays(tree: Tree) -> bool:
-    return any(not _is_shape(tree.values[leaf.place]) for leaf in tree.leaves)
-
-
-def _is_shape(value: Any) -> bool:
-    """Tell a leaf that is only a shape from an array."""
-    return isinstance(value, jax.ShapeDtypeStruct)
+    values = (tree.values[leaf.place] for leaf in tree.leaves)
+    return not all(isinstance(value, jax.ShapeDtypeStruct) for value in values)
 
 
 def _kept(have: Tree, whole: Tree, grow: Grow) -> dict[int, Any]:
@@ -140,7 +136,7 @@ def _kept(have: Tree, whole: Tree, grow: Grow) -> dict[int, Any]:
     kept: dict[int, Any] = {}
     for leaf in (*have.leaves, *have.keys):
         value = have.values[leaf.place]
-        if _is_shape(value):
+        if isinstance(value, jax.ShapeDtypeStruct):
             continue
         if (wanted := known.get(leaf.path)) is None:
             raise _unknown(leaf, list(known.values()))

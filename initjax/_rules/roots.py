@@ -13,7 +13,7 @@ from jax.sharding import NamedSharding, PartitionSpec, Sharding
 from .._core.arguments import in_trace
 from .._core.bits import THREEFRY
 from .._core.placement import resolve
-from .._core.streams import Path, as_key, fold_in_rows, fold_in_words
+from .._core.streams import MANY_KEYS, Path, as_key, fold_in_rows, fold_in_words
 from .._engine.keys import KeyKind, kind_of
 from .._engine.placing import bound, on_devices
 from .._errors import Refused
@@ -82,9 +82,9 @@ def usual_kind() -> KeyKind:
     return kind_of(jax.eval_shape(lambda: jax.random.key(0)).dtype)
 
 
-def root_of(key: Any) -> Root:
-    """Return a root, or refuse what is no single key."""
-    typed = as_key(key)
+def root_of(key: Any, if_many: str = MANY_KEYS) -> Root:
+    """Return a root, or refuse what is no single key, a batch with its way out."""
+    typed = as_key(key, if_many)
     kind = kind_of(typed.dtype)
     if in_trace() or isinstance(key, Tracer):
         return Root(typed, kind, None)
